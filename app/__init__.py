@@ -1,0 +1,1 @@
+"""HTTP, SQL, cache, jobs and pages: composes the three libraries. Nothing imports app."""
