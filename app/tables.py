@@ -28,7 +28,9 @@ class UTCDateTime(TypeDecorator[datetime]):
         return value.astimezone(UTC) if value is not None else None
 
     def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
-        return value if value is None or value.tzinfo else value.replace(tzinfo=UTC)
+        if not isinstance(value, datetime):
+            return None
+        return value if value.tzinfo else value.replace(tzinfo=UTC)
 
 
 def now() -> datetime:
@@ -168,7 +170,7 @@ class Interaction(SQLModel, table=True):
 
     # No foreign keys here: four look-ups a row would halve the bulk import; the writer and the importer
     # resolve every id before they insert, and a test joins all of them.
-    __table_args__ = {"sqlite_with_rowid": False}  # noqa: RUF012 (the name is SQLAlchemy's)
+    __table_args__ = {"sqlite_with_rowid": False}
     tenant_id: int = Field(primary_key=True)
     learner_id: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
     stream: int = Field(sa_column=Column(SmallInteger, primary_key=True, autoincrement=False))
