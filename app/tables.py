@@ -12,6 +12,14 @@ from sqlalchemy import JSON, BigInteger, DateTime, Dialect, ForeignKey, LargeBin
 from sqlalchemy.types import TypeDecorator
 from sqlmodel import Column, Field, Integer, SQLModel, UniqueConstraint
 
+SQLModel.metadata.naming_convention = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+    "pk": "pk_%(table_name)s",
+}
+# Named constraints, because a migration can only alter what it can name (SQLite's batch mode above all).
+
 NATIVE_STREAM = 9
 """`Interaction.stream` of events that came over HTTP; 1-4 are EdNet's KT1-KT4."""
 
