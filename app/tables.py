@@ -244,7 +244,10 @@ class KnowledgeSnapshot(SQLModel, table=True):
 
 
 class ImportFile(SQLModel, table=True):
-    """A member of an archive as it came: dialect and digest, enough to give every byte back."""
+    """A member of an archive as it came: dialect and digest, enough to give every byte back.
+
+    `raw`: the bytes themselves (zlib), only where cells and dialect cannot give them back.
+    """
 
     __table_args__ = (UniqueConstraint("tenant_id", "source_id", "path"),)
     id: int | None = Field(default=None, primary_key=True)
@@ -257,6 +260,7 @@ class ImportFile(SQLModel, table=True):
     rows: int
     size: int = Field(sa_type=BigInteger)
     sha256: bytes = Field(sa_type=LargeBinary)
+    raw: bytes | None = Field(default=None, sa_type=LargeBinary)
     imported_at: datetime = Field(default_factory=now, sa_type=UTCDateTime)
 
 
