@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+import hypothesis
 import pytest
 import redis
 import sqlalchemy
@@ -28,6 +29,40 @@ from tests.servers import Postgres, running_postgres, running_redis
 
 ROOT = Path(__file__).resolve().parent.parent
 ROLES = ("admin", "teacher", "frontend")
+
+# No deadlines: machines are shared. `make verify` looks further, with new examples each time.
+hypothesis.settings.register_profile("test", deadline=None, derandomize=True)
+hypothesis.settings.register_profile("verify", deadline=None, max_examples=2000)
+hypothesis.settings.load_profile("test")
+
+seconds_spent = {"fast": 0.0, "slow": 0.0}
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Slow tests come last, in whatever order; GPU tests are skipped aloud where there is no CUDA device."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is not None)
+    needing_gpu = [item for item in items if item.get_closest_marker("gpu")]
+    if not needing_gpu:
+        return
+    import torch
+
+    if not torch.cuda.is_available():
+        for item in needing_gpu:
+            item.add_marker(pytest.mark.skip(reason="not measured: no CUDA device on this machine"))
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Add up the time of the fast and of the slow part."""
+    seconds_spent["slow" if "slow" in report.keywords else "fast"] += report.duration
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say how long either part took."""
+    terminalreporter.write_line(
+        f"time in tests: fast part {seconds_spent['fast']:.0f} s (at most 300), "
+        f"slow part {seconds_spent['slow']:.0f} s (both at most 1200)"
+    )
 
 
 def migrate(sync_url: str) -> None:

@@ -1,5 +1,6 @@
 """The servers that every other test stands on."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -83,13 +84,16 @@ def without_system_servers(glob):  # type: ignore[no-untyped-def]
     return lambda path, pattern: iter(()) if path == Path("/usr/lib/postgresql") else glob(path, pattern)
 
 
-def test_a_server_ends_with_killed_tests() -> None:
+def test_a_server_ends_with_killed_tests(tmp_path: Path) -> None:
     """A test run that is killed leaves no server behind."""
     program = (
         "import os, signal; from tests.servers import running_redis\n"
         "with running_redis() as url: print(url, flush=True); os.kill(os.getpid(), signal.SIGKILL)"
     )
-    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT)
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    run = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, env=environment
+    )
     assert run.returncode == -signal.SIGKILL
     time.sleep(0.5)
     with pytest.raises(redis.ConnectionError):
