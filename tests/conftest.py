@@ -5,7 +5,6 @@ Nothing starts until a test asks for it. `settings` runs a test in both worlds, 
 and `keys`.
 """
 
-import hashlib
 import secrets
 import shutil
 from collections.abc import AsyncIterator, Iterator
@@ -17,18 +16,17 @@ import hypothesis
 import pytest
 import redis
 import sqlalchemy
-from alembic import command
-from alembic.config import Config
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlmodel import Session
 
+from app.cache import Cache, open_cache
+from app.credentials import ROLES, create_key, find_tenant
+from app.database import open_async_engines, open_engine
+from app.migrate import migrate
 from app.settings import Settings
-from app.tables import ApiKey, Tenant
 from tests.lifespan import lifespan
 from tests.servers import Postgres, running_postgres, running_redis
 
-ROOT = Path(__file__).resolve().parent.parent
-ROLES = ("admin", "teacher", "frontend")
 
 # No deadlines: machines are shared. `make verify` looks further, with new examples each time.
 hypothesis.settings.register_profile("test", deadline=None, derandomize=True)
@@ -65,17 +63,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     )
 
 
-def migrate(sync_url: str) -> None:
-    """Bring an empty database to the newest revision."""
-    engine = sqlalchemy.create_engine(sync_url, poolclass=sqlalchemy.NullPool)
-    config = Config(toml_file=ROOT / "pyproject.toml")
-    with engine.connect() as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
-        connection.commit()
-    engine.dispose()
-
-
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[Postgres]:
     """A PostgreSQL server."""
@@ -95,7 +82,7 @@ def postgres_template(postgres_server: Postgres) -> Iterator[str]:
     """The name of a migrated database without rows, to copy."""
     name = f"proxima_test_template_{secrets.token_hex(4)}"
     postgres_server.create(name)
-    migrate(postgres_server.database_url(name, driver="psycopg"))
+    migrate(Settings(database_url=postgres_server.database_url(name)))
     yield name
     postgres_server.drop(name)
 
@@ -104,7 +91,7 @@ def postgres_template(postgres_server: Postgres) -> Iterator[str]:
 def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A migrated SQLite file without rows, to copy."""
     path = tmp_path_factory.mktemp("template") / "proxima.db"
-    migrate(f"sqlite:///{path}")
+    migrate(Settings(database_url=f"sqlite+aiosqlite:///{path}"))
     return path
 
 
@@ -162,24 +149,23 @@ def settings(request: pytest.FixtureRequest) -> Settings:
 @pytest.fixture
 def sync_engine(settings: Settings) -> Iterator[sqlalchemy.Engine]:
     """A blocking engine on the test's database."""
-    engine = sqlalchemy.create_engine(settings.sync_database_url)
+    engine = open_engine(settings)
     yield engine
     engine.dispose()
 
 
 @pytest.fixture
 async def engine(settings: Settings) -> AsyncIterator[AsyncEngine]:
-    """An async engine on the test's database."""
-    engine = create_async_engine(settings.database_url)
-    yield engine
-    await engine.dispose()
+    """The server's engine for reading, on the test's database."""
+    reading, writing = open_async_engines(settings)
+    yield reading
+    await reading.dispose()
+    await writing.dispose()
 
 
 @pytest.fixture
-async def cache(settings: Settings) -> AsyncIterator[Any]:
+async def cache(settings: Settings) -> AsyncIterator[Cache]:
     """The cache that the settings choose."""
-    from app.cache import open_cache
-
     cache = open_cache(settings.cache_url)
     yield cache
     await cache.close()
@@ -207,23 +193,18 @@ async def client(app: Any) -> AsyncIterator[httpx2.AsyncClient]:
 def tenant(sync_engine: sqlalchemy.Engine) -> int:
     """The id of a school."""
     with Session(sync_engine) as session:
-        school = Tenant(name="school")
-        session.add(school)
+        tenant_id = find_tenant(session, "school", make=True)
         session.commit()
-        assert school.id is not None
-        return school.id
+        return tenant_id
 
 
 @pytest.fixture
 def keys(sync_engine: sqlalchemy.Engine, tenant: int) -> dict[str, str]:
-    """A key of the school for each role: admin, teacher, frontend."""
-    tokens = {role: f"pxk_{secrets.token_urlsafe(32)}" for role in ROLES}
+    """The secret of a key of the school for each role: admin, teacher, frontend."""
     with Session(sync_engine) as session:
-        for role, token in tokens.items():
-            digest = hashlib.sha256(token.encode()).digest()
-            session.add(ApiKey(tenant_id=tenant, name=role, role=role, digest=digest))
+        made = {role: create_key(session, tenant, role, name=role).secret for role in ROLES}
         session.commit()
-    return tokens
+        return made
 
 
 def bearer(token: str) -> dict[str, str]:

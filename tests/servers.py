@@ -64,8 +64,8 @@ class Postgres:
 
 
 @contextmanager
-def running_postgres(durable: bool = False) -> Iterator[Postgres]:
-    """A PostgreSQL server. Durable: fsync stays on, as a bench of write speed needs it."""
+def running_postgres() -> Iterator[Postgres]:
+    """A PostgreSQL server with its settings as shipped: commits wait for the disk, as the app demands."""
     given = os.environ.get("PROXIMA_TEST_POSTGRES_URL")
     if given:
         yield Postgres(make_url(given).set(drivername="postgresql+psycopg"))
@@ -76,9 +76,8 @@ def running_postgres(durable: bool = False) -> Iterator[Postgres]:
         flags = ["-U", "proxima", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"]
         initdb = [binaries / "initdb", "-D", data, *flags]
         subprocess.run(initdb, check=True, capture_output=True, cwd=folder, **runs_as)
-        speed = [] if durable else ["-c", "fsync=off", "-c", "full_page_writes=off"]
         command = [
-            binaries / "postgres", "-D", data, "-p", str(port), "-h", "127.0.0.1", "-k", folder, *speed,
+            binaries / "postgres", "-D", data, "-p", str(port), "-h", "127.0.0.1", "-k", folder,
             "-c", "max_connections=200",
         ]  # fmt: skip
         server = Postgres(make_url(f"postgresql+psycopg://proxima@127.0.0.1:{port}/postgres"))
