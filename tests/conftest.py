@@ -27,7 +27,6 @@ from app.settings import Settings
 from tests.lifespan import lifespan
 from tests.servers import Postgres, running_postgres, running_redis
 
-
 # No deadlines: machines are shared. `make verify` looks further, with new examples each time.
 hypothesis.settings.register_profile("test", deadline=None, derandomize=True)
 hypothesis.settings.register_profile("verify", deadline=None, max_examples=2000)
