@@ -13,9 +13,10 @@ import orjson
 import structlog
 from asgi_correlation_id import correlation_id
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.errors import problem_of
+from app.errors import Renderer, problem_of
 
 BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 QUIET_ROUTES = frozenset({"/livez", "/readyz", "/metrics"})
@@ -56,10 +57,12 @@ class Metrics:
 class Observer:
     """ASGI middleware, outermost but for the request id: counts, logs, and answers what nobody expected."""
 
-    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+    def __init__(self, app: ASGIApp, metrics: Metrics, render: Renderer | None = None) -> None:
         self.app = app
         self.metrics = metrics
+        self.render = render
         self.log = structlog.get_logger("proxima.access")
+        self.logs_requests = structlog.is_configured()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -80,12 +83,14 @@ class Observer:
             self.log.error("unexpected error", route=route_of(scope), exc_info=error)
             if status:
                 raise  # half an answer is out: the server closes the connection
-            await problem_of(error).response()(scope, receive, watch)
+            problem = problem_of(error)
+            page = self.render(Request(scope), problem) if self.render else None
+            await (page or problem.response())(scope, receive, watch)
         seconds = time.perf_counter() - started
         route = route_of(scope)
         # 499 as nginx has it: the client went away before there was an answer.
         self.metrics.count(scope["method"], route, status or 499, seconds)
-        if route not in QUIET_ROUTES:
+        if self.logs_requests and route not in QUIET_ROUTES:
             self.log.info(
                 "request",
                 method=scope["method"],

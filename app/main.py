@@ -1,0 +1,65 @@
+"""create_app: the server as an ASGI application, from routers, the shape of errors, and middleware."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from asgi_correlation_id import CorrelationIdMiddleware
+from fastapi import APIRouter, FastAPI
+
+from app import classes, health, pages, tokens
+from app.auth import Callers
+from app.errors import handle_errors
+from app.json_guard import BodyGuard
+from app.observability import Metrics, Observer, configure_logging
+from app.openapi import describe, operation_id
+from app.resources import open_resources
+from app.settings import Settings
+
+ROUTERS: tuple[APIRouter, ...] = (
+    tokens.router,
+    classes.router,
+    health.router,
+    pages.router,
+)
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """The server for `settings`. Nothing is opened before the lifespan starts."""
+    metrics = Metrics()
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with open_resources(settings) as resources:
+            app.state.resources = resources
+            app.state.callers = Callers(resources.engine, resources.signer)
+            metrics.gauge(
+                "cache_degraded", "1 while the cache is out of reach.", lambda: resources.cache.degraded
+            )
+            yield
+
+    # No /docs page: FastAPI's loads its script from another server.
+    app = FastAPI(
+        title="Proxima",
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        generate_unique_id_function=operation_id,
+    )
+    app.state.metrics = metrics
+    for router in ROUTERS:
+        app.include_router(router)
+    app.mount("/static", pages.static, name="static")
+    describe(app)
+    handle_errors(app, pages.error_page)
+    # The last one added is the first to see a request.
+    app.add_middleware(BodyGuard, body_limit=settings.body_limit, depth_limit=settings.json_depth_limit)
+    app.add_middleware(Observer, metrics=metrics, render=pages.error_page)
+    app.add_middleware(CorrelationIdMiddleware)
+    return app
+
+
+def app_from_environment() -> FastAPI:
+    """The server for the environment's settings, with logging: what each process of `proxima serve` runs."""
+    settings = Settings()
+    configure_logging(settings.log_level)
+    return create_app(settings)
