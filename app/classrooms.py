@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Select, and_, func, select
+from sqlalchemy import and_, func, select
 from sqlmodel import col
 
 from app.errors import ApiError
@@ -130,7 +130,7 @@ async def read_class(
     resources: Resources, tenant_id: int, classroom_id: int
 ) -> tuple[Any, Sequence[Any], tuple[ClassComponent, ...]]:
     """(class, its learners with their states, the components of its course); raises ApiError 404."""
-    classes: Select[Any] = (
+    classes = (
         select(col(Classroom.name), col(Classroom.course_id), col(Course.name).label("course"))
         .join(Course, col(Course.id) == col(Classroom.course_id))
         .where(col(Classroom.tenant_id) == tenant_id, col(Classroom.id) == classroom_id)
