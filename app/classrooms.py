@@ -102,8 +102,8 @@ async def class_mastery(
 
     Raises ApiError 404 for a class of another tenant, TimeReversed when `at_ms` lies before an answer.
     """
-    classroom, rows, components = await read_class(resources, tenant_id, classroom_id)
-    promoted = await resources.registry.promoted(classroom.course_id)
+    (name, course_id, course), rows, components = await read_class(resources, tenant_id, classroom_id)
+    promoted = await resources.registry.promoted(course_id)
     states = [
         KnowledgeState.from_bytes(row.state) if row.state is not None else start_state(promoted, row.id)
         for row in rows
@@ -120,7 +120,7 @@ async def class_mastery(
         for row, state in zip(rows, states, strict=True)
     )
     return ClassMastery(
-        classroom_id, classroom.name, classroom.course, tuple(learners), components,
+        classroom_id, name, course, tuple(learners), components,
         mean, low, high, evidence,
         datetime.fromtimestamp(at * MS_PER_DAY / 1000, UTC), promoted.fit_id, promoted.model,
     )  # fmt: skip
@@ -128,10 +128,10 @@ async def class_mastery(
 
 async def read_class(
     resources: Resources, tenant_id: int, classroom_id: int
-) -> tuple[Any, Sequence[Any], tuple[ClassComponent, ...]]:
-    """(class, its learners with their states, the components of its course); raises ApiError 404."""
+) -> tuple[tuple[str, int, str], Sequence[Any], tuple[ClassComponent, ...]]:
+    """((name, course id, course), its learners with their states, the components of its course); raises ApiError 404."""
     classes = (
-        select(col(Classroom.name), col(Classroom.course_id), col(Course.name).label("course"))
+        select(col(Classroom.name), col(Classroom.course_id), col(Course.name))
         .join(Course, col(Course.id) == col(Classroom.course_id))
         .where(col(Classroom.tenant_id) == tenant_id, col(Classroom.id) == classroom_id)
     )
@@ -160,10 +160,10 @@ async def read_class(
             raise ApiError(404, "not_found", f"There is no class {classroom_id}.")
         rows = (await connection.execute(learners)).all()
         columns = select(col(Component.id), col(Component.external_id), col(Component.label)).where(
-            col(Component.tenant_id) == tenant_id, col(Component.course_id) == classroom.course_id
+            col(Component.tenant_id) == tenant_id, col(Component.course_id) == classroom[1]
         )
         found = (await connection.execute(columns.order_by(col(Component.id)))).all()
-    return classroom, rows, tuple(ClassComponent(*row) for row in found)  # type: ignore[arg-type]
+    return tuple(classroom), rows, tuple(ClassComponent(*row) for row in found)  # type: ignore[arg-type]
 
 
 def mastery_by_fit(

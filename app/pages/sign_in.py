@@ -72,7 +72,7 @@ async def sign_in(
     account = await verify_account(resources.engine, username, password)
     if account is None:
         await resources.cache.set(key, str(attempts + 1).encode(), ATTEMPTS_S)
-        return form(request, session, next, "This name and password do not match.", username, 401)
+        return form(request, session, target, "This name and password do not match.", username, 401)
     await resources.cache.delete(key)
     await record(resources, account, "account.sign_in")
     response = RedirectResponse(local_path(target), 303)
