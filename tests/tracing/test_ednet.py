@@ -4,7 +4,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tracing import ednet
@@ -141,7 +141,6 @@ def test_time_that_runs_backwards_is_put_right_stably() -> None:
     assert [item for item, _ in labels(rows)] == [3, 1, 2]
 
 
-@settings(max_examples=60, deadline=None)
 @given(
     st.lists(
         st.tuples(st.integers(1, 4), st.sampled_from(["a", "b", "c", None]), st.integers(1, 3)), max_size=30
@@ -177,7 +176,6 @@ EVENT = st.one_of(
 )
 
 
-@settings(max_examples=60, deadline=None)
 @given(st.lists(EVENT, max_size=25), st.data())
 def test_repeated_events_change_nothing(events: list[tuple[Any, ...]], data: Any) -> None:
     once = interactions(*events)

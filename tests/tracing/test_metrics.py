@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tracing.errors import NotEnoughData
@@ -29,7 +29,6 @@ def plain_wrong(p: list[float], y: list[bool]) -> list[float]:
     return [b for b, v in zip(p, y, strict=True) if not v]
 
 
-@settings(max_examples=80, deadline=None)
 @given(
     st.lists(
         st.tuples(

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.sparse import csr_array
 from scipy.special import expit
@@ -40,7 +40,6 @@ def test_design_places_levels_and_weights() -> None:
     assert design.columns == {"constant": slice(0, 1), "tags": slice(1, 4), "count": slice(4, 6)}
 
 
-@settings(max_examples=15, deadline=None)
 @given(st.integers(0, 10_000), st.integers(1, 300))
 def test_gradient_vanishes_at_the_mode(seed: int, rows: int) -> None:
     x, y, prior_sd = problem(rows, seed)

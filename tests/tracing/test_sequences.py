@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tracing.errors import NotEnoughData, SchemaError
@@ -70,7 +70,6 @@ def test_optional_columns_are_nan_where_unknown() -> None:
     assert hints[1] == 2.0
 
 
-@settings(max_examples=60, deadline=None)
 @given(st.lists(ANSWER, max_size=40))
 def test_labels_stay_with_their_rows(rows: list[tuple[int, int, bool, int]]) -> None:
     sequences = build_sequences(answers_frame(rows), ITEMS)
@@ -85,7 +84,6 @@ def test_labels_stay_with_their_rows(rows: list[tuple[int, int, bool, int]]) -> 
     assert list(got) == [row for _, row in expected]
 
 
-@settings(max_examples=40, deadline=None)
 @given(st.lists(ANSWER, min_size=1, max_size=40), st.integers(1, 50), st.data())
 def test_select_buckets_and_matrix_cover_each_row(
     rows: list[tuple[int, int, bool, int]], max_cells: int, data: Any

@@ -1,10 +1,11 @@
 """The bars a model must clear, one file each: `fit_tracer(train) -> Tracer`; looked up by name."""
 
+from collections.abc import Callable
 from importlib import import_module
 from typing import cast
 
 from tracing.errors import TracingError
-from tracing.evaluate import FitTracer
+from tracing.evaluate import Tracer
 
 MODELS = {
     "psi_kt": "tracing.psi_kt",
@@ -15,8 +16,11 @@ MODELS = {
 """Every model that can be evaluated, by the module whose `fit_tracer` fits it."""
 
 
-def load_model(name: str) -> FitTracer:
-    """`fit_tracer` of the model called `name`; its module is imported only now."""
+def load_model(name: str) -> Callable[..., Tracer]:
+    """`fit_tracer` of the model called `name`; its module is imported only now. Raises TracingError.
+
+    Each takes the train Sequences; psi_kt also `seed` and `device`.
+    """
     if name not in MODELS:
         raise TracingError(f"unknown model {name!r}; there are {', '.join(MODELS)}")
     try:
@@ -25,4 +29,4 @@ def load_model(name: str) -> FitTracer:
         raise TracingError(
             f"model {name!r} needs the module {error.name!r}, which is not installed"
         ) from error
-    return cast(FitTracer, module.fit_tracer)
+    return cast(Callable[..., Tracer], module.fit_tracer)
