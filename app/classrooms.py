@@ -129,7 +129,7 @@ async def class_mastery(
 async def read_class(
     resources: Resources, tenant_id: int, classroom_id: int
 ) -> tuple[tuple[str, int, str], Sequence[Any], tuple[ClassComponent, ...]]:
-    """((name, course id, course), its learners with their states, the components of its course); raises ApiError 404."""
+    """((name, course id, course), learners with their states, components); raises ApiError 404."""
     classes = (
         select(col(Classroom.name), col(Classroom.course_id), col(Course.name))
         .join(Course, col(Course.id) == col(Classroom.course_id))
@@ -163,7 +163,8 @@ async def read_class(
             col(Component.tenant_id) == tenant_id, col(Component.course_id) == classroom[1]
         )
         found = (await connection.execute(columns.order_by(col(Component.id)))).all()
-    return tuple(classroom), rows, tuple(ClassComponent(*row) for row in found)  # type: ignore[arg-type]
+    name, course_id, course = classroom
+    return (name, course_id, course), rows, tuple(ClassComponent(*row) for row in found)  # type: ignore[arg-type]
 
 
 def mastery_by_fit(

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from app.cache import Cache, open_cache
 from app.database import UnusableDatabase, check_durable, open_async_engines, open_engine
 from app.migrate import current_revision, head_revision
+from app.registry import Registry
 from app.settings import Settings
 from app.signing import Signer, open_signer
 
@@ -30,6 +31,7 @@ class Resources:
     writing: AsyncEngine
     cache: Cache
     signer: Signer
+    registry: Registry
 
 
 @asynccontextmanager
@@ -43,7 +45,14 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
     reading, writing = open_async_engines(settings)
     try:
         await check_database(writing)
-        yield Resources(settings, reading, writing, cache, signer)
+        yield Resources(
+            settings=settings,
+            engine=reading,
+            writing=writing,
+            cache=cache,
+            signer=signer,
+            registry=Registry(settings.artifact_dir, reading),
+        )
     finally:
         await cache.close()
         await writing.dispose()
