@@ -99,11 +99,14 @@ class Phrase:
 def phrase(template: str) -> Phrase:
     """Read a template. Raises ValueError for a brace without its partner."""
     segments: list[str | Slot] = []
-    for literal, name, form, _ in Formatter().parse(template):
-        if literal:
-            segments.append(literal)
-        if name is not None:
-            segments.append(Slot(name, form or ""))
+    try:
+        for literal, name, form, _ in Formatter().parse(template):
+            if literal:
+                segments.append(literal)
+            if name is not None:
+                segments.append(Slot(name, form or ""))
+    except ValueError as error:
+        raise ValueError(f"template {template!r}: {error}") from None
     return Phrase(template, tuple(segments))
 
 
