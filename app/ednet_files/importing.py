@@ -1,0 +1,229 @@
+"""EdNet folders to rows: lossless, atomic per file, resumed by running it again."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+from typing import Final, Literal
+
+import numpy as np
+from sqlalchemy import Connection, Engine, select
+
+from app.ednet_files.contents import apply_contents, parse_contents
+from app.ednet_files.dialect import Refusal
+from app.ednet_files.loading import forget_knowledge, load_logs
+from app.ednet_files.logs import Flag, Parsed, open_log, parse_logs
+from app.ednet_files.members import Member, list_members
+from app.ednet_files.names import Names
+from app.ednet_files.rows import (
+    TABLES,
+    EdnetFilesError,
+    is_one_of,
+    lock,
+    reading,
+    writing,
+)
+from app.ednet_files.vocabularies import Vocabularies
+
+FILES_AT_ONCE: Final = 500
+BYTES_AT_ONCE: Final = 8_000_000
+"""A transaction holds at most this many files and, but for a single longer file, bytes."""
+_IMPORT_LOCK: Final = 0x496D706F << 32
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedFile:
+    """A file that stayed out. line and column (cell) count from 1, the header being line 1."""
+
+    path: str
+    line: int | None
+    column: int | None
+    reason: str
+
+
+@dataclass(slots=True)
+class ImportReport:
+    """files, rows: what this run brought in; already: files that were there; flagged: rows by flag."""
+
+    tenant: str
+    source: str
+    course: str
+    files: int = 0
+    rows: int = 0
+    refused: list[RefusedFile] = field(default_factory=list)
+    ignored: list[str] = field(default_factory=list)
+    already: int = 0
+    flagged: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class FileDone:
+    """Progress: a file that is committed, was there already, or is refused; `done` of `total` files."""
+
+    path: str
+    state: Literal["imported", "already", "refused"]
+    rows: int
+    done: int
+    total: int
+
+
+def import_folder(
+    engine: Engine,
+    folder: str | Path,
+    *,
+    tenant: str = "default",
+    source: str | None = None,
+    course: str | None = None,
+    on_file: Callable[[FileDone], None] | None = None,
+) -> ImportReport:
+    """Bring the members of an EdNet folder in; what is there already is left alone.
+
+    source: where the ids come from (the folder's name unless given); course: what the rows belong to
+    (the source's name unless given). Tenant, source and course are created where they are missing.
+    Files are committed in groups, each wholly or not at all; `on_file` is called after the commit.
+    Raises EdnetFilesError when nothing can be done (no such folder, a source of another course).
+    """
+    folder = Path(folder)
+    members, ignored = list_members(folder)
+    source = source if source is not None else folder.resolve().name
+    report = ImportReport(tenant, source, course if course is not None else source, ignored=ignored)
+    with writing(engine) as connection:
+        names = Names.create(connection, tenant, source, report.course)
+        vocabularies = Vocabularies(connection)
+    run = _Run(engine, folder, names, vocabularies, report, on_file, len(members))
+    for member in members:
+        if member.level is None:
+            run.contents(member)
+    for group in _groups(folder, [member for member in members if member.level is not None], run):
+        run.logs(group)
+    return report
+
+
+def _groups(folder: Path, members: Sequence[Member], run: "_Run") -> Iterator[list[tuple[Member, bytes]]]:
+    """Members of one level with their bytes, as many as go into one transaction."""
+    group: list[tuple[Member, bytes]] = []
+    size = 0
+    for member in members:
+        if group and (
+            len(group) >= FILES_AT_ONCE or size >= BYTES_AT_ONCE or group[0][0].level != member.level
+        ):
+            yield group
+            group, size = [], 0
+        data = run.read(member)
+        if data is not None:
+            group.append((member, data))
+            size += len(data)
+    if group:
+        yield group
+
+
+@dataclass(slots=True)
+class _Run:
+    engine: Engine
+    folder: Path
+    names: Names
+    vocabularies: Vocabularies
+    report: ImportReport
+    on_file: Callable[[FileDone], None] | None
+    total: int
+    done: int = 0
+
+    def read(self, member: Member) -> bytes | None:
+        try:
+            return (self.folder / member.path).read_bytes()
+        except OSError as error:
+            self.refuse(member.path, Refusal(f"cannot be read: {error.strerror}"))
+            return None
+
+    def tell(self, path: str, state: Literal["imported", "already", "refused"], rows: int = 0) -> None:
+        self.done += 1
+        if self.on_file is not None:
+            self.on_file(FileDone(path, state, rows, self.done, self.total))
+
+    def refuse(self, path: str, refusal: Refusal) -> None:
+        self.report.refused.append(RefusedFile(path, refusal.line, refusal.column, refusal.reason))
+        self.tell(path, "refused")
+
+    def imported(self, path: str, rows: int) -> None:
+        self.report.files += 1
+        self.report.rows += rows
+        self.tell(path, "imported", rows)
+
+    def new(self, connection: Connection, files: Sequence[tuple[str, bytes]]) -> set[str]:
+        """The paths that are not in the database yet; the others are told of."""
+        table = TABLES["importfile"]
+        is_ours = table.c.source_id == self.names.source_id
+        query = select(table.c.path, table.c.sha256).where(
+            is_ours, is_one_of(connection, table.c.path, [path for path, _ in files])
+        )
+        known = dict(connection.execute(query).tuples().all())
+        for path, digest in files:
+            if path in known and known[path] == digest:
+                self.report.already += 1
+                self.tell(path, "already")
+            elif path in known:
+                reason = (
+                    f"source {self.names.source!r} has this file with other content (SHA-256 "
+                    f"{known[path].hex()[:12]}, not {digest.hex()[:12]}); import it under another --source"
+                )
+                self.refuse(path, Refusal(reason))
+        return {path for path, _ in files} - known.keys()
+
+    def contents(self, member: Member) -> None:
+        data = self.read(member)
+        if data is None:
+            return
+        digest = sha256(data).digest()
+        with reading(self.engine) as connection:
+            if not self.new(connection, [(member.path, digest)]):
+                return
+        try:
+            parsed = parse_contents(member.path, data)
+            with writing(self.engine) as connection:
+                lock(connection, _IMPORT_LOCK + self.names.source_id)
+                if not self.new(connection, [(member.path, digest)]):
+                    return
+                apply_contents(connection, self.names, parsed, digest)
+                forget_knowledge(connection, self.names)
+        except Refusal as refusal:
+            self.refuse(member.path, refusal)
+            return
+        self.imported(member.path, parsed.rows)
+
+    def logs(self, group: Sequence[tuple[Member, bytes]]) -> None:
+        digests = {member.path: sha256(data).digest() for member, data in group}
+        with reading(self.engine) as connection:
+            fresh = self.new(connection, list(digests.items()))
+        level = group[0][0].level or 0
+        opened = []
+        for member, data in group:
+            if member.path not in fresh:
+                continue
+            try:
+                opened.append(open_log(member.path, member.learner, level, data, digests[member.path]))
+            except Refusal as refusal:
+                self.refuse(member.path, refusal)
+        parsed, refused = parse_logs(opened, level)
+        for file, reason in refused:
+            self.refuse(file.path, reason)
+        if not parsed.files:
+            return
+        with writing(self.engine) as connection:
+            lock(connection, _IMPORT_LOCK + self.names.source_id)
+            files = [(file.path, file.digest) for file in parsed.files]
+            if len(self.new(connection, files)) < len(files):
+                raise EdnetFilesError(
+                    f"source {self.names.source!r} is being imported by another process; let it finish"
+                )
+            load_logs(connection, self.names, self.vocabularies, parsed, level)
+        self._count(parsed)
+
+    def _count(self, parsed: Parsed) -> None:
+        flags = parsed.rows["flags"].to_numpy()
+        for flag in Flag:
+            count = int(np.count_nonzero(flags & int(flag)))
+            if count:
+                name = (flag.name or "").lower()
+                self.report.flagged[name] = self.report.flagged.get(name, 0) + count
+        for file in parsed.files:
+            self.imported(file.path, file.rows)
