@@ -11,10 +11,11 @@ The tenant comes from the credential, never from a request.
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import date
 from typing import Annotated
 
 from fastapi import Depends, Request
-from sqlalchemy import select
+from sqlalchemy import insert, select
 from sqlalchemy.engine import Row
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlmodel import col
@@ -30,7 +31,7 @@ from app.credentials import (
 )
 from app.errors import ApiError
 from app.signing import Signer
-from app.tables import ApiKey, now
+from app.tables import ApiKey, AuditEntry, now
 
 __all__ = [
     "Caller",
@@ -76,12 +77,18 @@ class Callers:
     """Credentials -> callers, remembered for `CACHE_S` seconds in this process."""
 
     def __init__(
-        self, engine: AsyncEngine, signer: Signer, clock: Callable[[], float] = time.monotonic
+        self,
+        engine: AsyncEngine,
+        writing: AsyncEngine,
+        signer: Signer,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._engine = engine
+        self._writing = writing
         self._signer = signer
         self._clock = clock
         self._known: dict[bytes, tuple[float, Caller | None]] = {}
+        self._used: set[tuple[int, date]] = set()
 
     async def caller_of(self, authorization: str | None) -> Caller:
         """The caller that an Authorization header proves; raises ApiError 401."""
@@ -114,7 +121,11 @@ class Callers:
             return None
         if credential.startswith(KEY_PREFIX):
             row = await self._live_key(col(ApiKey.digest) == digest_of(credential))
-            return Caller(row.tenant_id, row.role, key_id=row.id) if row else None
+            if row is None:
+                return None
+            caller = Caller(row.tenant_id, row.role, key_id=row.id)
+            await self._note_use(caller)
+            return caller
         claims = self._signer.read(LEARNER, credential)
         if claims is None:
             return None
@@ -131,6 +142,23 @@ class Callers:
         )
         async with self._engine.connect() as connection:
             return (await connection.execute(query)).one_or_none()
+
+    async def _note_use(self, caller: Caller) -> None:
+        """Put the first use of a key on each day into the audit log: every request would drown it."""
+        if caller.key_id is None or (caller.key_id, now().date()) in self._used:
+            return
+        entry = insert(AuditEntry).values(
+            tenant_id=caller.tenant_id,
+            at=now(),
+            actor=caller.actor,
+            action="key.use",
+            subject=caller.actor,
+            detail={},
+        )
+        self._used = {(key_id, day) for key_id, day in self._used if day == now().date()}
+        self._used.add((caller.key_id, now().date()))
+        async with self._writing.begin() as connection:
+            await connection.execute(entry)
 
 
 async def authenticate(request: Request) -> Caller:

@@ -1,5 +1,6 @@
 """What a class knows, as values: two queries and one vectorised call, however large the class."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -152,13 +153,12 @@ async def read_class(
         .join(Learner, col(Learner.id) == col(Enrolment.learner_id))
         .outerjoin(KnowledgeStateRow, state_of)
         .where(col(Enrolment.tenant_id) == tenant_id, col(Enrolment.classroom_id) == classroom_id)
-        .order_by(col(Learner.external_id))
     )
     async with resources.engine.connect() as connection:
         classroom = (await connection.execute(classes)).one_or_none()
         if classroom is None:
             raise ApiError(404, "not_found", f"There is no class {classroom_id}.")
-        rows = (await connection.execute(learners)).all()
+        rows = sorted((await connection.execute(learners)).all(), key=lambda row: in_order(row.external_id))
         columns = select(col(Component.id), col(Component.external_id), col(Component.label)).where(
             col(Component.tenant_id) == tenant_id, col(Component.course_id) == classroom[1]
         )
@@ -180,6 +180,11 @@ def mastery_by_fit(
         mean[chosen], low[chosen], high[chosen] = found.mean, found.low, found.high
         evidence[chosen] = found.evidence
     return mean, low, high, evidence
+
+
+def in_order(name: str) -> list[tuple[int, str]]:
+    """A key that sorts u2 before u10."""
+    return [(int(part or 0), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name)]
 
 
 def moment(at: float) -> int | None:

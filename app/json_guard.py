@@ -1,4 +1,4 @@
-"""Bodies that must not reach the app: too large, not strict JSON, or too deep.
+"""Requests that must not reach the app: too large, not strict JSON, too deep, or with a NUL anywhere.
 
 Strict means RFC 8259 as the narrowest reader takes it: UTF-8 without a mark, no NaN or Infinity, no number
 beyond a double, no lone surrogate, no NUL in a string (PostgreSQL cannot keep one), and no name twice in an
@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app.errors import Problem
 
 MAY_HOLD_NUL = re.compile(rb"\\u0000")
+JSON, FORM = b"application/json", b"application/x-www-form-urlencoded"
 BODILESS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -87,8 +88,8 @@ def refuse_nul(value: Any) -> None:
             waiting += held
 
 
-class BodyGuard:
-    """ASGI middleware: 413 while a body still streams in, 400 for one that is not strict JSON."""
+class InputGuard:
+    """ASGI middleware: 413 while a body still streams in, 400 for what is not strict JSON or holds a NUL."""
 
     def __init__(self, app: ASGIApp, body_limit: int, depth_limit: int) -> None:
         self.app = app
@@ -96,34 +97,46 @@ class BodyGuard:
         self.depth_limit = depth_limit
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["method"] in BODILESS:
+        if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        is_json, announced = read_headers(scope)
-        if announced > self.body_limit:
+        if "\0" in scope["path"] or b"%00" in scope["query_string"]:
+            problem = Problem(400, "bad_request", "The path or the query holds a NUL character.")
+            await problem.response()(scope, receive, send)
+            return
+        if scope["method"] in BODILESS:
+            await self.app(scope, receive, send)
+            return
+        kind, announced = read_headers(scope)
+        body = await self.read_body(receive) if announced <= self.body_limit else None
+        if body is None:
             await self.refuse_size(scope, receive, send)
             return
+        try:
+            if body and is_json(kind):
+                check_json(body, self.depth_limit)
+            elif kind == FORM and b"%00" in body:
+                raise BadJson("The form holds a NUL character.")
+        except BadJson as error:
+            await Problem(400, "bad_json", str(error)).response()(scope, receive, send)
+            return
+        await self.app(scope, replay(body, receive), send)
+
+    async def read_body(self, receive: Receive) -> bytes | None:
+        """The whole body, None once it is too large."""
         chunks: list[bytes] = []
         size = 0
         while True:
             message = await receive()
             if message["type"] != "http.request":
-                return  # the client went away
-            chunks.append(message.get("body", b""))
-            size += len(chunks[-1])
+                return b""  # the client went away; whoever reads on is told so
+            chunk = message.get("body", b"")
+            size += len(chunk)
             if size > self.body_limit:
-                await self.refuse_size(scope, receive, send)
-                return
+                return None
             if not message.get("more_body", False):
-                break
-        body = chunks[0] if len(chunks) == 1 else b"".join(chunks)
-        if body and is_json:
-            try:
-                check_json(body, self.depth_limit)
-            except BadJson as error:
-                await Problem(400, "bad_json", str(error)).response()(scope, receive, send)
-                return
-        await self.app(scope, replay(body, receive), send)
+                return chunk if not chunks else b"".join((*chunks, chunk))
+            chunks.append(chunk)
 
     async def refuse_size(self, scope: Scope, receive: Receive, send: Send) -> None:
         detail = f"The body has more than {self.body_limit} bytes; send fewer at a time."
@@ -132,16 +145,20 @@ class BodyGuard:
         await problem.response()(scope, receive, send)
 
 
-def read_headers(scope: Scope) -> tuple[bool, int]:
-    """(whether the body is said to be JSON, its announced length or 0)."""
-    is_json, length = True, 0
+def read_headers(scope: Scope) -> tuple[bytes, int]:
+    """(the media type, empty when it is not given; the announced length or 0)."""
+    kind, length = b"", 0
     for name, value in scope["headers"]:
         if name == b"content-type":
             kind = value.split(b";", 1)[0].strip().lower()
-            is_json = kind == b"application/json" or kind.endswith(b"+json")
         elif name == b"content-length" and value.isdigit():
             length = int(value)
-    return is_json, length
+    return kind, length
+
+
+def is_json(kind: bytes) -> bool:
+    """Whether a body of this media type is JSON; one of unknown type is taken for it."""
+    return kind == JSON or not kind or kind.endswith(b"+json")
 
 
 def replay(body: bytes, receive: Receive) -> Receive:

@@ -9,7 +9,7 @@ from fastapi import APIRouter, FastAPI
 from app import classes, health, pages, tokens
 from app.auth import Callers
 from app.errors import handle_errors
-from app.json_guard import BodyGuard
+from app.json_guard import InputGuard
 from app.observability import Metrics, Observer, configure_logging
 from app.openapi import describe, operation_id
 from app.resources import open_resources
@@ -31,7 +31,7 @@ def create_app(settings: Settings) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with open_resources(settings) as resources:
             app.state.resources = resources
-            app.state.callers = Callers(resources.engine, resources.signer)
+            app.state.callers = Callers(resources.engine, resources.writing, resources.signer)
             metrics.gauge(
                 "cache_degraded", "1 while the cache is out of reach.", lambda: resources.cache.degraded
             )
@@ -52,7 +52,7 @@ def create_app(settings: Settings) -> FastAPI:
     describe(app)
     handle_errors(app, pages.error_page)
     # The last one added is the first to see a request.
-    app.add_middleware(BodyGuard, body_limit=settings.body_limit, depth_limit=settings.json_depth_limit)
+    app.add_middleware(InputGuard, body_limit=settings.body_limit, depth_limit=settings.json_depth_limit)
     app.add_middleware(Observer, metrics=metrics, render=pages.error_page)
     app.add_middleware(CorrelationIdMiddleware)
     return app

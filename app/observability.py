@@ -142,6 +142,7 @@ def configure_logging(level: str, stream: TextIO | None = None) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(least)
+    logging.getLogger("alembic").setLevel(max(least, logging.WARNING))  # it tells each step of each check
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
         logger = logging.getLogger(name)
         logger.handlers = []
