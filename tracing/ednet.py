@@ -130,7 +130,7 @@ SOURCES: Final[Mapping[str, int]] = MappingProxyType(
         "my_note": 2,
         "adaptive_offer": 3,
         "diagnosis": 4,
-        "todays_recommendation::review_quiz": 5,
+        "review_quiz": 5,
         "archive": 6,
         "review": 7,
         "tutor": 8,
@@ -139,9 +139,10 @@ SOURCES: Final[Mapping[str, int]] = MappingProxyType(
         "todays_recommendation::lecture": 11,
         "after_sprint": 12,
         "after_review": 13,
+        "todays_recommendation::review_quiz": 14,
     }
 )
-"""1-8 occur in the release, 9-13 only in its README."""
+"""1-8 occur in the release, 9-14 only in its README."""
 
 PLATFORMS: Final[Mapping[str, int]] = MappingProxyType({"mobile": 1, "web": 2})
 
