@@ -65,9 +65,9 @@ class Box:
         for parameter in reversed(self.parameters):
             rest, step = divmod(rest, parameter.cells)
             width = (parameter.high - parameter.low) / parameter.cells
-            low.append(parameter.low + step * width)
+            low.append(float(parameter.low + step * width))
             last = step == parameter.cells - 1
-            high.append(parameter.high if last else parameter.low + (step + 1) * width)
+            high.append(float(parameter.high) if last else parameter.low + (step + 1) * width)
         return Cell(index, tuple(reversed(low)), tuple(reversed(high)))
 
     def cell_of(self, point: Sequence[float]) -> int:
