@@ -15,6 +15,7 @@ from app.openapi import describe, operation_id
 from app.resources import open_resources
 from app.settings import Settings
 
+# Routes are tried in this order, at about 3 µs each: what is asked most comes first.
 ROUTERS: tuple[APIRouter, ...] = (
     tokens.router,
     classes.router,
@@ -54,7 +55,7 @@ def create_app(settings: Settings) -> FastAPI:
     # The last one added is the first to see a request.
     app.add_middleware(InputGuard, body_limit=settings.body_limit, depth_limit=settings.json_depth_limit)
     app.add_middleware(Observer, metrics=metrics, render=pages.error_page)
-    app.add_middleware(CorrelationIdMiddleware)
+    app.add_middleware(CorrelationIdMiddleware, update_request_header=False)
     return app
 
 

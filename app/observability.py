@@ -116,27 +116,28 @@ def add_request_id(_: Any, __: str, event: structlog.types.EventDict) -> structl
 
 def configure_logging(level: str, stream: TextIO | None = None) -> None:
     """Log JSON lines of at least `level` to standard error: those of structlog and of the libraries alike."""
+    out = stream or sys.stderr
     least = getattr(logging, level.upper())
     shared: list[structlog.types.Processor] = [
         add_request_id,
-        structlog.stdlib.add_log_level,
+        structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
     ]
-    render = structlog.processors.JSONRenderer(
-        serializer=lambda value, **_: orjson.dumps(value, default=str).decode()
-    )
     structlog.configure(
-        processors=[*shared, render],
+        processors=[*shared, structlog.processors.JSONRenderer(serializer=dump_line)],
         wrapper_class=structlog.make_filtering_bound_logger(least),
-        logger_factory=structlog.PrintLoggerFactory(stream or sys.stderr),
+        logger_factory=structlog.BytesLoggerFactory(out.buffer),
         cache_logger_on_first_use=True,
     )
-    handler = logging.StreamHandler(stream or sys.stderr)
+    handler = logging.StreamHandler(out)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, render],
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.JSONRenderer(serializer=lambda *args, **_: dump_line(*args).decode()),
+            ],
         )
     )
     root = logging.getLogger()
@@ -147,3 +148,8 @@ def configure_logging(level: str, stream: TextIO | None = None) -> None:
         logger = logging.getLogger(name)
         logger.handlers = []
         logger.propagate = name != "uvicorn.access"  # requests are told above, with their route
+
+
+def dump_line(event: Any, **_: Any) -> bytes:
+    """An event as one line of JSON; what JSON does not know is written as text."""
+    return orjson.dumps(event, default=str)
