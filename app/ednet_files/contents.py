@@ -270,7 +270,7 @@ def _apply_prerequisites(connection: Connection, names: Names, parsed: Contents)
     if cycle:
         of_cycle = components.c.id.in_(cycle)
         known = select(components.c.id, components.c.external_id).where(of_cycle)
-        shown = dict(connection.execute(known).tuples().all())
+        shown = dict(connection.execute(known).all())
         steps = set(pairwise(cycle))
         last = max((i for i, edge in enumerate(new) if edge in steps), default=0)
         path = " -> ".join(shown[step].removeprefix(names.external("")) for step in cycle)

@@ -77,7 +77,7 @@ def learner_statement(tenant_id: int, learner_id: int, course_id: int) -> Select
 def answers_of(rows: Iterable[Sequence[Any]]) -> pl.DataFrame:
     """The labelled answers (frame ANSWERS) in the rows of `learner_statement`."""
     frame = pl.DataFrame([tuple(row) for row in rows], schema=_OF_LEARNER, orient="row")
-    keys = frame.select(KEYS).unique("item")
+    keys = frame.select(list(KEYS)).unique("item")
     return answers(_as_rows(frame.drop("answer_key", "bundle")), keys)
 
 

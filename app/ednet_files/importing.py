@@ -156,7 +156,7 @@ class _Run:
         query = select(table.c.path, table.c.sha256).where(
             is_ours, is_one_of(connection, table.c.path, [path for path, _ in files])
         )
-        known = dict(connection.execute(query).tuples().all())
+        known = dict(connection.execute(query).all())
         for path, digest in files:
             if path in known and known[path] == digest:
                 self.report.already += 1

@@ -125,7 +125,7 @@ def ids_by_name(
     for batch in batches(names):
         wanted = is_one_of(connection, table.c[name], batch)
         query = select(table.c[name], table.c.id).where(wanted, *where)
-        found.update(connection.execute(query).tuples().all())
+        found.update(connection.execute(query).all())
     return found
 
 
@@ -170,5 +170,5 @@ def read_frame(
         if not out.tell():
             return pl.DataFrame(schema=dict(schema))
         return pl.read_csv(out.getvalue(), has_header=False, schema=dict(schema))
-    rows = connection.execute(query).tuples().all()
+    rows = connection.execute(query).all()
     return pl.DataFrame([tuple(row) for row in rows], schema=dict(schema), orient="row")
