@@ -1,0 +1,218 @@
+"""Recorder: looks a group of events up, judges it, moves knowledge on and writes it in one transaction."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import structlog
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from app.catalogue import Catalogue
+from app.group import Entry, Result, Track, Visit, judge, rejected
+from app.knowledge import (
+    REPLAY_LIMIT,
+    ROWS_LIMIT,
+    HistoryTooLong,
+    Learning,
+    Trace,
+    history,
+    newest_snapshot,
+    visit_rows,
+)
+from app.ledger import Ledger, Pair, StoredState, Transaction, Writes
+from app.registry import Registry
+from tracing import KnowledgeState, population_parameters, start_state
+from tracing.ednet import MS_PER_DAY
+from tracing.errors import ArtifactError
+
+NOBODY = start_state(population_parameters())
+REUSED = rejected(409, "event_id_reused", "event_id", "This event_id was used for an event of another body.")
+
+log = structlog.get_logger("proxima.recorder")
+
+
+def unknown_learner(name: str) -> Result:
+    """The refusal of an event of a learner that the tenant does not have."""
+    return rejected(404, "unknown_learner", "learner", f"There is no learner {name!r}.")
+
+
+class Recorder:
+    """Writes groups of events of one tenant. One at a time: the caller sees to that."""
+
+    def __init__(
+        self,
+        reading: AsyncEngine,
+        ledger: Ledger,
+        catalogue: Catalogue,
+        registry: Registry,
+        clock_skew_limit: float,
+        clock: Callable[[], float],
+    ) -> None:
+        self._reading = reading
+        self._ledger = ledger
+        self._catalogue = catalogue
+        self._registry = registry
+        self._clock_skew_limit = clock_skew_limit
+        self._clock = clock
+
+    async def prepare(self, tenant_id: int, entries: list[Entry]) -> list[Entry]:
+        """Look names up and refuse what cannot be written whatever the database holds; gives the rest."""
+        items = await self._catalogue.items(tenant_id, {entry.event.item for entry in entries})
+        learners = await self._catalogue.learners(tenant_id, {entry.event.learner for entry in entries})
+        ready = []
+        for entry in entries:
+            event = entry.event
+            latest = entry.received_at + self._clock_skew_limit * 1000
+            if event.learner not in learners:
+                entry.result = unknown_learner(event.learner)
+            elif event.item not in items:
+                entry.result = rejected(404, "unknown_item", "item", f"There is no item {event.item!r}.")
+            elif event.timestamp > latest:
+                ahead = (event.timestamp - entry.received_at) / 1000
+                detail = f"The timestamp lies {ahead:.0f} s ahead of the server's clock."
+                entry.result = rejected(422, "timestamp_ahead", "timestamp", detail)
+            else:
+                entry.learner_id, entry.item = learners[event.learner], items[event.item]
+                entry.source = await self._catalogue.code("source", event.source)
+                entry.platform = await self._catalogue.code("platform", event.platform)
+                ready.append(entry)
+        return ready
+
+    async def transact(
+        self, tenant_id: int, entries: list[Entry], with_replays: bool
+    ) -> tuple[list[Entry], list[Learning]]:
+        """One transaction; results are told when it is committed.
+
+        Gives the events left out because they need a replay first, and the learners left stale.
+        Raises GroupConflict, LedgerUnavailable, or what is wrong with one of the events.
+        """
+        results: list[tuple[Entry, Result]] = []
+        waiting: list[Entry] = []
+        tracks: list[Track] = []
+        async with self._ledger.transaction(tenant_id) as transaction:
+            fresh, counters = await self._sift(transaction, entries, results)
+            if fresh:
+                judge(fresh, await self._visits(tenant_id, fresh))
+                tracks = await self._tracks(transaction, tenant_id, fresh)
+            if not with_replays:
+                waiting = [entry for track in tracks if track.needs_replay() for entry in track.entries]
+                tracks = [track for track in tracks if not track.needs_replay()]
+            if tracks:
+                writes = await self._move_on(tracks, fresh, counters)
+                for track in tracks:
+                    results += track.results()
+                await transaction.write(writes)
+        for entry, result in results:
+            entry.result = result
+        return waiting, [track.who for track in tracks if track.is_stale]
+
+    async def _move_on(self, tracks: list[Track], fresh: list[Entry], counters: dict[int, int]) -> Writes:
+        """Number the events in the order they came, move the knowledge on, and gather the rows."""
+        now = self._clock()
+        month = datetime.fromtimestamp(now, UTC)
+        writes = Writes(int(now * 1000), month.year * 100 + month.month)
+        written = {id(entry) for track in tracks for entry in track.entries}
+        for entry in fresh:
+            if id(entry) in written:
+                entry.seq = counters[entry.learner_id] = counters[entry.learner_id] + 1
+                writes.counters[entry.learner_id] = entry.seq
+                writes.events.append(entry.row())
+        for track in tracks:
+            if track.needs_replay():
+                await self._replay(track)
+            else:
+                track.observe()
+            track.finish(writes)
+        return writes
+
+    async def _sift(
+        self, transaction: Transaction, entries: list[Entry], results: list[tuple[Entry, Result]]
+    ) -> tuple[list[Entry], dict[int, int]]:
+        """Lock the learners and set aside what was written before; gives the rest, and the counters."""
+        counters = await transaction.lock(sorted({entry.learner_id for entry in entries}))
+        known = await transaction.known([entry.event.event_id for entry in entries])
+        fresh = []
+        for entry in entries:
+            first = known.get(entry.event.event_id)
+            if first is None and entry.learner_id in counters:
+                fresh.append(entry)
+            elif first is None:
+                results.append((entry, unknown_learner(entry.event.learner)))
+            elif first.body_sha256 == entry.digest:
+                results.append((entry, Result("duplicate", first.answer)))
+            else:
+                results.append((entry, REUSED))
+        return fresh, counters
+
+    async def _visits(self, tenant_id: int, entries: list[Entry]) -> dict[tuple[int, int], Visit]:
+        """What was answered so far in the visits that a `submit` of the group ends."""
+        ended = {
+            (entry.learner_id, entry.item.visit): entry.item.course_id
+            for entry in entries
+            if entry.event.action == "submit"
+        }
+        visits = {}
+        for (learner_id, bundle), course_id in ended.items():
+            query = visit_rows(Learning(tenant_id, learner_id, course_id), [bundle])
+            async with self._reading.connect() as connection:
+                rows = (await connection.execute(query)).tuples().all()
+            items = await self._catalogue.items(tenant_id, {row[5] for row in rows})
+            visits[learner_id, bundle] = visit = Visit()
+            visit.take_in(rows, items)
+        return visits
+
+    async def _tracks(self, transaction: Transaction, tenant_id: int, entries: list[Entry]) -> list[Track]:
+        """The stored knowledge that the events bear on."""
+        by_pair: dict[Pair, list[Entry]] = {}
+        for entry in entries:
+            by_pair.setdefault((entry.learner_id, entry.item.course_id), []).append(entry)
+        stored, unread = await transaction.states(list(by_pair))
+        tracks = []
+        for pair, of_pair in by_pair.items():
+            track = await self._track(Learning(tenant_id, *pair), stored.get(pair))
+            track.is_unread |= pair in unread
+            track.entries = of_pair
+            tracks.append(track)
+        return tracks
+
+    async def _track(self, who: Learning, stored: StoredState | None) -> Track:
+        if stored is None:
+            parameters = await self._registry.promoted(who.course_id)
+            return Track(who, None, parameters, Trace(start_state(parameters, who.learner_id)))
+        try:
+            parameters = await self._registry.by_id(stored.fit_id)
+        except ArtifactError:
+            log.exception("a fit cannot be read", fit_id=stored.fit_id)
+            return Track(who, stored, None, Trace(NOBODY), is_stale=True)
+        try:
+            state = KnowledgeState.from_bytes(stored.state)
+        except ArtifactError:  # of an older format: it is a cache
+            start = Trace(start_state(parameters, who.learner_id))
+            return Track(who, stored, parameters, start, is_unread=True)
+        return Track(who, stored, parameters, Trace(state, stored.snapshot_answers), is_stale=stored.is_stale)
+
+    async def _replay(self, track: Track) -> None:
+        """Put the group's labels where they belong in the learner's history and go through it again.
+
+        When that is more than a request may take, the state stays and is marked stale.
+        """
+        labels, parameters = track.labels, track.parameters
+        if parameters is None:
+            return
+        earliest = min((round(seen.at * MS_PER_DAY) for seen in labels), default=None)
+        new_rows = [entry.history_row() for entry in track.entries]
+        async with self._reading.connect() as connection:
+            base = await connection.run_sync(newest_snapshot, track.who, parameters, earliest)
+            track.drop_above = base.snapshot_answers
+            if track.is_stale:
+                return
+            since = None if base.state.answers == 0 else round(base.state.at * MS_PER_DAY)
+            try:
+                seen = await connection.run_sync(history, track.who, since, new_rows, ROWS_LIMIT)
+                if len(seen) > REPLAY_LIMIT:
+                    raise HistoryTooLong(f"{len(seen)} answers")
+            except HistoryTooLong:
+                track.is_stale = True
+                return
+        await asyncio.to_thread(base.observe_all, seen, parameters)
+        track.trace = base
