@@ -42,7 +42,7 @@ def save_parameters(parameters: Parameters, folder: Path, card: dict[str, Any]) 
 
 
 def load_parameters(folder: Path, sha256: str | None = None, fit_id: int = 0) -> Parameters:
-    """The fit in `folder`, numbered `fit_id`. Raises ArtifactError when it is missing, damaged or not the one of `sha256`."""
+    """The fit in `folder`, numbered `fit_id`. Raises ArtifactError if missing, damaged or not of `sha256`."""
     try:
         card = json.loads((folder / CARD).read_text())
         data = (folder / TENSORS).read_bytes()

@@ -32,7 +32,7 @@ class Padded:
     days: Array  # [B, T]
     right: Array  # [B, T] 1.0 / 0.0
     answered: Array  # [B, T] 1.0 / 0.0
-    question: Array  # [B, T] item index in the catalogue
+    difficulty: Array  # [B, T] logits
     combination: Array  # [B, T] its set of components
     component: Array  # [B, T, J]
     item: Array  # [B, T]
@@ -42,9 +42,8 @@ class Padded:
 
 @dataclass(frozen=True, slots=True)
 class Course:
-    """What the loop must know of items: difficulty [I], loadings [C, J] and what is practised [C, J]."""
+    """How sets of components load: weights and what is practised, both [C, J]."""
 
-    difficulty: Array
     weight: Array
     practised: Array
 
@@ -58,24 +57,28 @@ class Carried(NamedTuple):
     day: Array
 
 
-def pad(sequences: Sequences, learners: NDArray[np.int64], combinations: Combinations) -> Padded:
-    """The histories of `learners` (positions in the sequences) side by side."""
+def pad(
+    sequences: Sequences,
+    difficulty: NDArray[np.float64],
+    learners: NDArray[np.int64],
+    combinations: Combinations,
+) -> Padded:
+    """The histories of `learners` (positions in the sequences) side by side; difficulty of each row [R]."""
     lengths = sequences.offsets[learners + 1] - sequences.offsets[learners]
     batch, steps = len(learners), int(lengths.max(initial=1))
     step = np.arange(steps)
     answered = step < lengths[:, None]
     row = sequences.offsets[learners][:, None] + np.minimum(step, lengths[:, None] - 1)
-    question = sequences.item[row]
-    combination = sequences.catalogue.item_combination[question]
+    combination = sequences.catalogue.item_combination[sequences.item[row]]
     members = combinations.member[combination]  # [B, T, J]
     keys, component = _positions(members, (members >= 0) & answered[..., None])
-    met, item = _positions(question[..., None], answered[..., None])
+    met, item = _positions(sequences.item[row][..., None], answered[..., None])
     return Padded(
         learners,
         sequences.days[row],
         sequences.correct[row].astype(np.float64) * answered,
         answered.astype(np.float64),
-        question,
+        difficulty[row],
         combination,
         component.reshape(batch, steps, -1),
         item[..., 0],
@@ -111,7 +114,7 @@ def begin(padded: Padded, constants: Population) -> Carried:
         zero + constants.ability_variance,
         zero,
         zero + constants.form_variance,
-        *([by_component] * 6),
+        *(by_component,) * 6,
         by_component + _by_learner(constants.lasting_variance),
         by_component,
         by_component + _by_learner(constants.passing_variance),
@@ -140,7 +143,7 @@ def look(
         belief,
         loading,
         outlook._replace(
-            mean=outlook.mean + memory.mean - course.difficulty[padded.question[:, t]],
+            mean=outlook.mean + memory.mean - padded.difficulty[:, t],
             variance=outlook.variance + memory.variance,
         ),
         memory,

@@ -14,7 +14,7 @@ from tracing.belief import Belief, Loading, Outlook, assimilate, elapse, foresee
 from tracing.errors import TimeReversed
 from tracing.likelihood import site
 from tracing.memory import Memory, recall, remember
-from tracing.parameters import Components, Keys, Parameters
+from tracing.parameters import Keys, Parameters
 from tracing.population import Population
 from tracing.state import Items, KnowledgeState, Observation
 
@@ -154,12 +154,14 @@ def _store(items: Items, item: int, memory: Memory, at: float) -> Items:
     place = int(np.searchsorted(items.keys, item))
     new = (item, memory.mean, memory.variance, at)
     if place < len(items.keys) and items.keys[place] == item:
-        copies = Items(*(a.copy() for a in items))
-        for array, value in zip(copies, new, strict=True):
-            array[place] = value
-        return copies
-    grown = Items(*(np.insert(a, place, v) for a, v in zip(items, new, strict=True)))
-    if len(grown.keys) > ITEM_LIMIT:
-        oldest = int(grown.day.argmin())
-        return Items(*(np.delete(a, oldest) for a in grown))
-    return grown
+        copies = [values.copy() for values in items[1:]]
+        for values, value in zip(copies, new[1:], strict=True):
+            values[place] = value
+        return Items(items.keys, *copies)
+    keys, mean, variance, day = (
+        np.insert(values, place, value) for values, value in zip(items, new, strict=True)
+    )
+    if len(keys) > ITEM_LIMIT:
+        oldest = int(day.argmin())
+        keys, mean, variance, day = (np.delete(values, oldest) for values in (keys, mean, variance, day))
+    return Items(keys, mean, variance, day)

@@ -54,6 +54,6 @@ def loading_weights(combinations: Combinations, transfer: Array, sharing: Array)
     """Weights [C, J] from the graph's transfer weights [K, M] and the exponent of sharing."""
     xp = namespace(transfer)
     flat = transfer.reshape(-1)
-    known = xp.concatenate([flat, flat[:1] * 0.0])
+    known = xp.concatenate([flat, (flat.sum() * 0.0).reshape(1)])
     share = xp.asarray(combinations.size) ** (-1.0 * sharing)
     return known[xp.asarray(combinations.source)].sum(-1) * share[:, None]

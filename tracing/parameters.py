@@ -120,7 +120,8 @@ class Parameters:
             for n, k in zip(index, keys, strict=True)
             if n < len(self.component_keys) and self.component_keys[n] == k
         ]
-        return self.base_difficulty + float(self.component_level[known].sum()) / max(len(keys), 1) ** 0.5
+        level = float(self.component_level[known].sum())
+        return float(self.base_difficulty + level / max(len(keys), 1) ** 0.5)
 
     def median_difficulty(self, component: int) -> float:
         """Difficulty of the component's median item; an unknown component's is the base difficulty."""
@@ -148,9 +149,7 @@ class Parameters:
 def population_parameters() -> Parameters:
     """IRT with population priors: ability alone moves; what a course without a fit is served by."""
     still = {name: 0.0 for name in PRIORS if name.endswith(("_drift", "_gain_right", "_gain_wrong"))}
-    tiny = {
-        name: 1e-12 for name in ("form_variance", "lasting_variance", "passing_variance", "item_variance")
-    }
+    tiny = dict.fromkeys(("form_variance", "lasting_variance", "passing_variance", "item_variance"), 1e-12)
     nothing = np.empty(0)
     return Parameters(
         0,

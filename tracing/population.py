@@ -138,3 +138,8 @@ def personalise(population: Population, forgetting: Array, volatility: Array) ->
         ability_drift=population.ability_drift * wider,
         lasting_drift=population.lasting_drift * wider,
     )
+
+
+def with_floats(population: Population) -> Population:
+    """The same constants as plain floats."""
+    return Population(**{name: float(getattr(population, name)) for name in NAMES})
