@@ -154,6 +154,14 @@ def sync_engine(settings: Settings) -> Iterator[sqlalchemy.Engine]:
 
 
 @pytest.fixture
+def sqlite_engine(sqlite_settings: Settings) -> Iterator[sqlalchemy.Engine]:
+    """A blocking engine on an SQLite file, for what does not hang on the database."""
+    engine = open_engine(sqlite_settings)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
 async def engine(settings: Settings) -> AsyncIterator[AsyncEngine]:
     """The server's engine for reading, on the test's database."""
     reading, writing = open_async_engines(settings)

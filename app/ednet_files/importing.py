@@ -1,6 +1,7 @@
 """EdNet folders to rows: lossless, atomic per file, resumed by running it again."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -25,7 +26,7 @@ from app.ednet_files.rows import (
 )
 from app.ednet_files.vocabularies import Vocabularies
 
-FILES_AT_ONCE: Final = 500
+FILES_AT_ONCE: Final = 1_000
 BYTES_AT_ONCE: Final = 8_000_000
 """A transaction holds at most this many files and, but for a single longer file, bytes."""
 _IMPORT_LOCK: Final = 0x496D706F << 32
@@ -94,27 +95,32 @@ def import_folder(
     for member in members:
         if member.level is None:
             run.contents(member)
-    for group in _groups(folder, [member for member in members if member.level is not None], run):
-        run.logs(group)
+    run.all_logs(_groups([member for member in members if member.level is not None], folder))
     return report
 
 
-def _groups(folder: Path, members: Sequence[Member], run: "_Run") -> Iterator[list[tuple[Member, bytes]]]:
-    """Members of one level with their bytes, as many as go into one transaction."""
-    group: list[tuple[Member, bytes]] = []
+def _groups(members: Iterable[Member], folder: Path) -> Iterator[list[Member]]:
+    """Members of one level, as many as go into one transaction."""
+    group: list[Member] = []
     size = 0
     for member in members:
-        if group and (
-            len(group) >= FILES_AT_ONCE or size >= BYTES_AT_ONCE or group[0][0].level != member.level
-        ):
+        if group and (len(group) >= FILES_AT_ONCE or size >= BYTES_AT_ONCE or group[0].level != member.level):
             yield group
             group, size = [], 0
-        data = run.read(member)
-        if data is not None:
-            group.append((member, data))
-            size += len(data)
+        group.append(member)
+        size += member.size(folder)
     if group:
         yield group
+
+
+@dataclass(slots=True)
+class _Prepared:
+    """A group of files, read and parsed but for those that are known or refused."""
+
+    level: int
+    known: dict[str, Refusal | None]
+    refused: list[tuple[str, Refusal]]
+    parsed: Parsed
 
 
 @dataclass(slots=True)
@@ -127,13 +133,6 @@ class _Run:
     on_file: Callable[[FileDone], None] | None
     total: int
     done: int = 0
-
-    def read(self, member: Member) -> bytes | None:
-        try:
-            return (self.folder / member.path).read_bytes()
-        except OSError as error:
-            self.refuse(member.path, Refusal(f"cannot be read: {error.strerror}"))
-            return None
 
     def tell(self, path: str, state: Literal["imported", "already", "refused"], rows: int = 0) -> None:
         self.done += 1
@@ -149,74 +148,98 @@ class _Run:
         self.report.rows += rows
         self.tell(path, "imported", rows)
 
-    def new(self, connection: Connection, files: Sequence[tuple[str, bytes]]) -> set[str]:
-        """The paths that are not in the database yet; the others are told of."""
+    def known(self, connection: Connection, files: Mapping[str, bytes]) -> dict[str, Refusal | None]:
+        """Of files (path: SHA-256) those that are in the database; a Refusal where it has other content."""
         table = TABLES["importfile"]
-        is_ours = table.c.source_id == self.names.source_id
         query = select(table.c.path, table.c.sha256).where(
-            is_ours, is_one_of(connection, table.c.path, [path for path, _ in files])
+            table.c.source_id == self.names.source_id, is_one_of(connection, table.c.path, list(files))
         )
-        known = dict(connection.execute(query).all())
-        for path, digest in files:
-            if path in known and known[path] == digest:
+        return {
+            path: None
+            if digest == files[path]
+            else Refusal(
+                f"source {self.names.source!r} has this file with other content (SHA-256 "
+                f"{digest.hex()[:12]}, not {files[path].hex()[:12]}); import it under another --source"
+            )
+            for path, digest in connection.execute(query)
+        }
+
+    def tell_known(self, known: Mapping[str, Refusal | None]) -> None:
+        for path, refusal in known.items():
+            if refusal is not None:
+                self.refuse(path, refusal)
+            else:
                 self.report.already += 1
                 self.tell(path, "already")
-            elif path in known:
-                reason = (
-                    f"source {self.names.source!r} has this file with other content (SHA-256 "
-                    f"{known[path].hex()[:12]}, not {digest.hex()[:12]}); import it under another --source"
-                )
-                self.refuse(path, Refusal(reason))
-        return {path for path, _ in files} - known.keys()
 
     def contents(self, member: Member) -> None:
-        data = self.read(member)
-        if data is None:
-            return
-        digest = sha256(data).digest()
-        with reading(self.engine) as connection:
-            if not self.new(connection, [(member.path, digest)]):
-                return
         try:
-            parsed = parse_contents(member.path, data)
+            data = member.read(self.folder)
+            digest = sha256(data).digest()
             with writing(self.engine) as connection:
                 lock(connection, _IMPORT_LOCK + self.names.source_id)
-                if not self.new(connection, [(member.path, digest)]):
-                    return
-                apply_contents(connection, self.names, parsed, digest)
-                forget_knowledge(connection, self.names)
+                known = self.known(connection, {member.path: digest})
+                if not known:
+                    parsed = parse_contents(member.path, data)
+                    apply_contents(connection, self.names, parsed, digest)
+                    forget_knowledge(connection, self.names)
         except Refusal as refusal:
             self.refuse(member.path, refusal)
             return
-        self.imported(member.path, parsed.rows)
+        self.tell_known(known)
+        if not known:
+            self.imported(member.path, parsed.rows)
 
-    def logs(self, group: Sequence[tuple[Member, bytes]]) -> None:
-        digests = {member.path: sha256(data).digest() for member, data in group}
+    def all_logs(self, groups: Iterable[list[Member]]) -> None:
+        """Load group after group; a thread parses the next one while the database takes this one."""
+        with ThreadPoolExecutor(1, "ednet-files") as reader:
+            ahead: Future[_Prepared] | None = None
+            for group in groups:
+                following = reader.submit(self._prepare, group)
+                if ahead is not None:
+                    self._load(ahead.result())
+                ahead = following
+            if ahead is not None:
+                self._load(ahead.result())
+
+    def _prepare(self, group: Sequence[Member]) -> _Prepared:
+        level = group[0].level or 0
+        refused: list[tuple[str, Refusal]] = []
+        files: dict[Member, bytes] = {}
+        for member in group:
+            try:
+                files[member] = member.read(self.folder)
+            except Refusal as refusal:
+                refused.append((member.path, refusal))
+        digests = {member.path: sha256(data).digest() for member, data in files.items()}
         with reading(self.engine) as connection:
-            fresh = self.new(connection, list(digests.items()))
-        level = group[0][0].level or 0
+            known = self.known(connection, digests)
         opened = []
-        for member, data in group:
-            if member.path not in fresh:
+        for member, data in files.items():
+            if member.path in known:
                 continue
             try:
                 opened.append(open_log(member.path, member.learner, level, data, digests[member.path]))
             except Refusal as refusal:
-                self.refuse(member.path, refusal)
-        parsed, refused = parse_logs(opened, level)
-        for file, reason in refused:
-            self.refuse(file.path, reason)
-        if not parsed.files:
+                refused.append((member.path, refusal))
+        parsed, unfit = parse_logs(opened, level)
+        return _Prepared(level, known, refused + [(file.path, reason) for file, reason in unfit], parsed)
+
+    def _load(self, prepared: _Prepared) -> None:
+        self.tell_known(prepared.known)
+        for path, refusal in prepared.refused:
+            self.refuse(path, refusal)
+        files = {file.path: file.digest for file in prepared.parsed.files}
+        if not files:
             return
         with writing(self.engine) as connection:
             lock(connection, _IMPORT_LOCK + self.names.source_id)
-            files = [(file.path, file.digest) for file in parsed.files]
-            if len(self.new(connection, files)) < len(files):
+            if self.known(connection, files):
                 raise EdnetFilesError(
                     f"source {self.names.source!r} is being imported by another process; let it finish"
                 )
-            load_logs(connection, self.names, self.vocabularies, parsed, level)
-        self._count(parsed)
+            load_logs(connection, self.names, self.vocabularies, prepared.parsed, prepared.level)
+        self._count(prepared.parsed)
 
     def _count(self, parsed: Parsed) -> None:
         flags = parsed.rows["flags"].to_numpy()

@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from sqlalchemy import Connection, Delete, Table, Update, delete, update
+from sqlalchemy import Connection, Delete, Table, Update, delete, select, update
 
 from app.ednet_files.logs import HEADERS, LITERALS, LogFile, Parsed
 from app.ednet_files.names import Names
-from app.ednet_files.rows import TABLES, ids_by_name, insert_rows, is_one_of, load_interactions
+from app.ednet_files.rows import TABLES, insert_rows, is_one_of, load_interactions
 from app.ednet_files.vocabularies import Vocabularies
 from tracing.ednet import KT1
 
@@ -96,8 +96,9 @@ def _load_files(
         for file in files
     ]
     insert_rows(connection, table, described)
-    is_ours = table.c.source_id == names.source_id
-    ids = ids_by_name(connection, table, [file.path for file in files], is_ours, name="path")
+    paths = is_one_of(connection, table.c.path, [file.path for file in files])
+    query = select(table.c.path, table.c.id).where(table.c.source_id == names.source_id, paths)
+    ids = {path: int(key) for path, key in connection.execute(query)}
     overrides = [
         {"file_id": ids[file.path], "row": row, "column": column, "text": text}
         for file in files

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from app.ednet_files.dialect import Refusal
 from app.ednet_files.rows import EdnetFilesError
 from tracing.ednet import LEVELS
 
@@ -28,6 +29,20 @@ class Member:
     path: str
     level: int | None = None
     learner: str = ""
+
+    def size(self, folder: Path) -> int:
+        """Bytes of the file; 0 if it is gone."""
+        try:
+            return (folder / self.path).stat().st_size
+        except OSError:
+            return 0
+
+    def read(self, folder: Path) -> bytes:
+        """The bytes of the file; Refusal if it cannot be read."""
+        try:
+            return (folder / self.path).read_bytes()
+        except OSError as error:
+            raise Refusal(f"cannot be read: {error.strerror}") from None
 
 
 def list_members(folder: Path) -> tuple[list[Member], list[str]]:

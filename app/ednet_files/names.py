@@ -1,14 +1,14 @@
 """Names of an archive (u1, q1, tag 7) to ids of one tenant, source and course."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Table, select
+from sqlalchemy import Connection, Table, literal, select
 
 from app.ednet_files.logs import kind_of
-from app.ednet_files.rows import TABLES, EdnetFilesError, batches, ids_by_name, insert_missing, is_one_of
+from app.ednet_files.rows import TABLES, EdnetFilesError, Row, batches, insert_missing, is_one_of
 
 
 @dataclass(slots=True)
@@ -88,56 +88,56 @@ class Names:
         """SOURCE/name."""
         return f"{self.source}/{name}"
 
-    def learners(self, connection: Connection, names: Iterable[str]) -> dict[str, int]:
-        """{u1: id}, in the order given by sorted names where learners are new."""
+    def learners(self, connection: Connection, names: Sequence[str]) -> dict[str, int]:
+        """{u1: id}; new learners get ids in the order given."""
         created = {"source_id": self.source_id, "last_seq": 0, "created_at": datetime.now(UTC)}
-        return self._resolve(connection, TABLES["learner"], list(names), lambda _: created)
+        return self._resolve(connection, TABLES["learner"], names, lambda _: created)
 
     def items(self, connection: Connection, names: Sequence[str]) -> dict[str, int]:
         """{q1: id}; an item not known from contents gets a row with its kind only."""
         missing = [name for name in names if name not in self._items]
         if missing:
-            known = TABLES["item"]
             same = {"source_id": self.source_id, "course_id": self.course_id, "version": 1}
-            found = self._resolve(connection, known, missing, lambda name: {"kind": kind_of(name), **same})
-            self._check_belongs(connection, known, list(found.values()))
+            found = self._resolve(
+                connection, TABLES["item"], missing, lambda name: {"kind": kind_of(name), **same}
+            )
             self._items.update(found)
         return {name: self._items[name] for name in names}
 
     def components(self, connection: Connection, tags: Sequence[str]) -> dict[str, int]:
         """{tag: id}."""
-        table = TABLES["component"]
         same = {"course_id": self.course_id, "label": ""}
-        found = self._resolve(connection, table, tags, lambda _: same)
-        self._check_belongs(connection, table, list(found.values()))
-        return found
+        return self._resolve(connection, TABLES["component"], tags, lambda _: same)
 
     def _resolve(
-        self, connection: Connection, table: Table, names: Sequence[str], columns: Any
+        self, connection: Connection, table: Table, names: Sequence[str], columns: Callable[[str], Row]
     ) -> dict[str, int]:
-        ours = table.c.tenant_id == self.tenant_id
+        """Ids by name; EdnetFilesError where one belongs to another course."""
         wanted = {self.external(name): name for name in names}
-        found = ids_by_name(connection, table, wanted, ours)
+        found = self._known(connection, table, list(wanted))
         missing = [external for external in wanted if external not in found]
         rows = [
             {"tenant_id": self.tenant_id, "external_id": external, **columns(wanted[external])}
             for external in missing
         ]
         insert_missing(connection, table, rows)
-        found |= ids_by_name(connection, table, missing, ours)
+        found |= self._known(connection, table, missing)
         return {name: found[external] for external, name in wanted.items()}
 
-    def _check_belongs(self, connection: Connection, table: Table, ids: Sequence[int]) -> None:
+    def _known(self, connection: Connection, table: Table, external_ids: Sequence[str]) -> dict[str, int]:
         courses = TABLES["course"]
-        for batch in batches(ids):
-            other = connection.execute(
-                select(courses.c.name)
-                .join_from(table, courses, table.c.course_id == courses.c.id)
-                .where(is_one_of(connection, table.c.id, batch), table.c.course_id != self.course_id)
-                .limit(1)
-            ).scalar()
-            if other is not None:
-                raise self._other_course(other)
+        course = table.c.course_id if "course_id" in table.c else literal(self.course_id)
+        found: dict[str, int] = {}
+        for batch in batches(external_ids):
+            query = select(table.c.external_id, table.c.id, course).where(
+                is_one_of(connection, table.c.external_id, batch), table.c.tenant_id == self.tenant_id
+            )
+            for external, key, course_id in connection.execute(query):
+                if course_id != self.course_id:
+                    name = select(courses.c.name).where(courses.c.id == course_id)
+                    raise self._other_course(connection.execute(name).scalar_one())
+                found[external] = key
+        return found
 
 
 def _named(connection: Connection, table: Table, name: str, rest: dict[str, Any], **ours: int) -> int:

@@ -101,12 +101,16 @@ def _insert(
         return
     # One array a column: a statement a row, or a parameter a cell, takes ten times as long.
     for part in batches(rows, ROWS_AT_ONCE):
-        arrays = [
-            literal([row[name] for row in part], postgresql.ARRAY(table.c[name].type, dimensions=1))
-            for name in part[0]
-        ]
-        unnested = select(*(func.unnest(array) for array in arrays))
+        columns = [_column(table.c[name], [row[name] for row in part]) for name in part[0]]
+        unnested = select(*columns)
         connection.execute(on_conflict(postgresql.insert(table).from_select(list(part[0]), unnested)))
+
+
+def _column(column: ColumnElement[Any], values: Sequence[Any]) -> ColumnElement[Any]:
+    first = values[0]
+    if all(value is first for value in values):
+        return literal(first, column.type)
+    return func.unnest(literal(values, postgresql.ARRAY(column.type, dimensions=1)))
 
 
 def is_one_of(connection: Connection, column: ColumnElement[Any], values: Sequence[Any]) -> Any:
@@ -115,18 +119,6 @@ def is_one_of(connection: Connection, column: ColumnElement[Any], values: Sequen
         # One array is planned and compared ten times faster than as many parameters.
         return column == any_(literal(list(values), postgresql.ARRAY(column.type, dimensions=1)))
     return column.in_(values)
-
-
-def ids_by_name(
-    connection: Connection, table: Table, names: Iterable[str], *where: Any, name: str = "external_id"
-) -> dict[str, int]:
-    """{name: id} of the rows whose column `name` is one of `names`."""
-    found: dict[str, int] = {}
-    for batch in batches(names):
-        wanted = is_one_of(connection, table.c[name], batch)
-        query = select(table.c[name], table.c.id).where(wanted, *where)
-        found.update(connection.execute(query).all())
-    return found
 
 
 def load_interactions(connection: Connection, frame: pl.DataFrame, same: Mapping[str, int]) -> None:
