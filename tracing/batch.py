@@ -68,7 +68,8 @@ def pad(
     batch, steps = len(learners), int(lengths.max(initial=1))
     step = np.arange(steps)
     answered = step < lengths[:, None]
-    row = sequences.offsets[learners][:, None] + np.minimum(step, lengths[:, None] - 1)
+    row = sequences.offsets[learners][:, None] + np.clip(step, 0, np.maximum(lengths[:, None] - 1, 0))
+    row = np.minimum(row, max(sequences.rows - 1, 0))  # a learner without answers reads any row, answered 0
     combination = sequences.catalogue.item_combination[sequences.item[row]]
     members = combinations.member[combination]  # [B, T, J]
     keys, component = _positions(members, (members >= 0) & answered[..., None])

@@ -29,5 +29,9 @@ class DidNotConverge(TracingError):
     """An optimiser stopped before its tolerance was reached."""
 
 
+class DeviceUnavailable(TracingError):
+    """The device asked for is not there."""
+
+
 class ArtifactError(TracingError):
     """A saved fit cannot be trusted or read."""

@@ -13,14 +13,15 @@ from pyro.infer import SVI, Trace_ELBO
 from pyro.optim import ClippedAdam
 
 from tracing.batch import Course
-from tracing.errors import DidNotConverge, NotEnoughData
+from tracing.errors import DeviceUnavailable, DidNotConverge, NotEnoughData
 from tracing.graph import close, transfer_weights
 from tracing.guide import population_guide
 from tracing.items import ItemLevels, fit_items, fit_items_without_own, median_difficulties
-from tracing.loadings import Combinations, combine, loading_weights
+from tracing.loadings import Combinations, loading_weights
 from tracing.model import EDGE_PRIOR_LOGIT, population_model
 from tracing.parameters import Parameters
 from tracing.population import Population, from_vector, prior_location, prior_spread, with_floats
+from tracing.psi_kt import item_combinations
 from tracing.sequences import Catalogue, Floats, Sequences
 from tracing.traits import Traits, fit_traits
 from tracing.windows import Windows
@@ -28,12 +29,19 @@ from tracing.windows import Windows
 
 @dataclass(frozen=True, slots=True)
 class FitConfig:
-    """Settings of a fit; saved in the card. `batch` windows of at most `window` answers a step."""
+    """Settings of a fit; saved in the card.
 
-    steps: int = 120
-    batch: int = 64
+    steps of variational inference, each on at most `batch` windows of `window` answers; the constants are
+    fitted on learners drawn until they have `answers` answers, of each the first `history`: 18 numbers do
+    not need more. folds: difficulties are refitted without a learner's fold before they explain them.
+    """
+
+    steps: int = 60
+    batch: int = 1024
     window: int = 64
-    learning_rate: float = 0.08
+    answers: int = 30_000
+    history: int = 1024
+    learning_rate: float = 0.2
     folds: int = 3
     seed: int = 0
 
@@ -58,11 +66,11 @@ class Fitted:
 
 
 def choose_device(device: str) -> torch.device:
-    """auto: a CUDA device if there is one. Raises ValueError when cuda is asked for and absent."""
+    """auto: a CUDA device if there is one. Raises DeviceUnavailable when cuda is asked for and absent."""
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if device == "cuda" and not torch.cuda.is_available():
-        raise ValueError("device cuda was asked for, but torch sees no CUDA device; use auto or cpu")
+        raise DeviceUnavailable("device cuda was asked for, but torch sees no CUDA device; use auto or cpu")
     return torch.device(device)
 
 
@@ -151,7 +159,8 @@ def fit_population(
     """Stochastic variational inference of the constants and the graph."""
     catalogue = sequences.catalogue
     closure = close(catalogue.edges, catalogue.components)
-    windows = Windows(sequences, difficulty, closure, combinations, config.window, device)
+    chosen, rows = choose_answers(sequences, config)
+    windows = Windows(chosen, difficulty[rows], closure, combinations, config.window, device)
     centre, unit = prior_location(), prior_spread()
     start = np.zeros(len(centre))
     if warm_start is not None:
@@ -159,7 +168,7 @@ def fit_population(
     edge_start = np.full(len(catalogue.edges), EDGE_PRIOR_LOGIT)
     start_tensor, edge_tensor = torch.as_tensor(start), torch.as_tensor(edge_start)
     generator = np.random.default_rng(config.seed)
-    refresh = (0, config.steps // 2)
+    refresh = (0, config.steps // 3, 2 * config.steps // 3)
     decay = 0.1 ** (1.0 / config.steps)
     losses: list[float] = []
     with torch.random.fork_rng(devices=[]), pyro.get_param_store().scope():
@@ -176,7 +185,7 @@ def fit_population(
                 edges = edge_start if not len(edge_start) or number == 0 else _value("edges.location")
                 windows.carry(centre + unit * current, 1.0 / (1.0 + np.exp(-edges)), slopes=number > 0)
             batch = np.sort(generator.choice(len(windows), min(config.batch, len(windows)), replace=False))
-            losses.append(svi.step(batch) / sequences.rows)
+            losses.append(svi.step(batch) / chosen.rows)
             if not np.isfinite(losses[-1]):
                 raise DidNotConverge(f"the evidence is not finite at step {number}; the promoted fit stays")
             say(Progress("population", number + 1, config.steps, float(np.mean(losses[-20:]))))
@@ -184,6 +193,16 @@ def fit_population(
         none = np.empty(0)
         edge = (_value("edges.location"), _value("edges.scale")) if len(edge_start) else (none, none)
     return FittedPopulation(location, spread, *edge, float(np.mean(losses[-20:])))
+
+
+def choose_answers(sequences: Sequences, config: FitConfig) -> tuple[Sequences, NDArray[np.int64]]:
+    """Learners drawn for the constants, each with the start of its history; and their rows' numbers."""
+    generator = np.random.default_rng(config.seed)
+    order = generator.permutation(len(sequences.learners))
+    total = np.cumsum(np.minimum(sequences.lengths[order], config.history))
+    learners = np.sort(order[: int(np.searchsorted(total, config.answers)) + 1])
+    taken = np.isin(sequences.learner_of_row, learners) & (sequences.position < config.history)
+    return sequences.keep_rows(taken).select(learners), np.flatnonzero(taken)
 
 
 def assemble(sequences: Sequences, levels: ItemLevels, found: FittedPopulation, traits: Traits) -> Parameters:
@@ -211,15 +230,6 @@ def assemble(sequences: Sequences, levels: ItemLevels, found: FittedPopulation, 
         trait_spread=traits.spread,
         trait_prior_spread=traits.prior_spread,
     )
-
-
-def item_combinations(catalogue: Catalogue) -> Combinations:
-    """Loadings' structure of the catalogue's component sets; the last one is the empty set (index -1)."""
-    sets: list[tuple[int, ...]] = [()] * (int(catalogue.item_combination.max(initial=-1)) + 2)
-    for item, number in enumerate(catalogue.item_combination.tolist()):
-        if number >= 0:
-            sets[number] = tuple(k for k in catalogue.item_components[item].tolist() if k >= 0)
-    return combine(sets, close(catalogue.edges, catalogue.components))
 
 
 def _value(name: str) -> NDArray[np.float64]:

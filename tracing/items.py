@@ -69,7 +69,7 @@ def fit_items_without_own(sequences: Sequences, folds: int, seed: int) -> Floats
     return difficulty
 
 
-def item_effects(catalogue: Catalogue, item: Ints) -> list[Effect]:
+def item_effects(catalogue: Catalogue, item: NDArray[np.integer]) -> list[Effect]:
     """The blocks of columns that make an item's difficulty, for rows of these items."""
     parts = catalogue.item_part
     components = catalogue.item_components[item]
@@ -116,7 +116,7 @@ def median_difficulties(catalogue: Catalogue, difficulty: Floats, answered: NDAr
     return medians
 
 
-def _block(name: str, table: NDArray[np.int32], item: Ints) -> Effect:
+def _block(name: str, table: NDArray[np.int32], item: NDArray[np.integer]) -> Effect:
     return Effect(name, table[item], int(table.max(initial=-1)) + 1, PRIOR_SPREAD[name])
 
 

@@ -53,18 +53,18 @@ def population_model(evidence: Evidence, windows: int, edges: int, batch: NDArra
         pyro.factor("answers", evidence(constants, logits, batch))
 
 
-def trait_model(slope: Tensor, curvature: Tensor) -> None:
-    """Population spread of each trait [2], given each learner's Gaussian site at trait 0.
+def trait_model(log_evidence: Tensor, nodes: Tensor) -> None:
+    """Population spread of each trait [2], given each learner's log evidence at the nodes [L, 2, nodes].
 
-    A learner's log evidence in a trait z is slope z - curvature z^2 / 2 (quadratic through quadrature
-    nodes); z ~ N(0, spread^2) is integrated out in closed form. slope, curvature: [L, 2].
+    A learner's trait ~ N(0, spread^2) on the nodes is summed out.
     """
     location, width = TRAIT_SPREAD_PRIOR
-    log_spread = pyro.sample(
-        "log_spread", dist.Normal(torch.full((2,), location, dtype=torch.float64), width).to_event(1)
-    )
-    prior = torch.exp(2.0 * log_spread)
-    posterior = 1.0 / (1.0 / prior + curvature)
-    log_evidence = 0.5 * (torch.log(posterior / prior) + slope * slope * posterior)
-    with pyro.plate("learners", len(slope)):
-        pyro.factor("answers", log_evidence.sum(-1))
+    prior = dist.Normal(torch.full((2,), location, dtype=torch.float64), width).to_event(1)
+    weight = node_weights(torch.exp(pyro.sample("log_spread", prior)), nodes)
+    with pyro.plate("learners", len(log_evidence)):
+        pyro.factor("answers", torch.logsumexp(weight + log_evidence, -1).sum(-1))
+
+
+def node_weights(spread: Tensor, nodes: Tensor) -> Tensor:
+    """Log weights [..., nodes] of N(0, spread^2) on equidistant nodes, spread [...]."""
+    return torch.log_softmax(-0.5 * (nodes / spread[..., None]) ** 2, -1)

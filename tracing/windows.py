@@ -19,7 +19,7 @@ from tracing.belief import Belief
 from tracing.graph import Closure, transfer_weights
 from tracing.loadings import Combinations, loading_weights
 from tracing.memory import Memory
-from tracing.population import from_vector, prior_spread, with_floats
+from tracing.population import from_vector, prior_location, prior_spread, with_floats
 from tracing.sequences import Sequences
 
 CELLS = 40_000
@@ -57,7 +57,7 @@ class Windows:
     width: int
     device: torch.device
     kept: dict[int, Kept] = field(default_factory=dict)
-    centre: Floats | None = None
+    centre: Floats = field(default_factory=prior_location)
 
     def __post_init__(self) -> None:
         lengths = self.sequences.lengths
@@ -190,8 +190,9 @@ class Windows:
             tensor = move(values)
             if variants == 1:
                 return tensor[0]
-            shift = vector - move(self.centre) if self.centre is not None else vector * 0.0
-            return tensor[0] + torch.tensordot(shift, tensor[1:], 1)
+            shift = vector - move(self.centre)
+            start: Tensor = tensor[0] + torch.tensordot(shift, tensor[1:], 1)
+            return start
 
         at = Belief(*expand(x), *expand(moments))
         mask = [move(seen)] * 5 + [move(known)] * 9
