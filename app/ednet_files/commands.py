@@ -1,18 +1,21 @@
 """The verbs `proxima import` and `proxima export`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from sqlalchemy import Engine
+from sqlalchemy.exc import DBAPIError
 
-from app.database import open_engine
+from app.database import UnusableDatabase, check_durable, open_engine
 from app.ednet_files.exporting import ExportReport, FileWritten, export_source
 from app.ednet_files.importing import FileDone, ImportReport, import_folder
 from app.ednet_files.rows import EdnetFilesError
+from app.migrate import current_revision, head_revision
 from app.settings import Settings
 
 SHOWN = 20
@@ -40,7 +43,7 @@ def import_command(
     the rest comes in. Run it again to resume. Ends with 1 if a file was refused.
     """
     console = Console(stderr=True)
-    engine = open_engine(Settings())
+    engine = _open(console)
     try:
         with _progress(console, "importing") as progress:
             bar = progress.add_task("importing", total=None, rows=0)
@@ -57,8 +60,7 @@ def import_command(
                 engine, folder, tenant=tenant, source=source, course=course, on_file=on_file
             )
     except EdnetFilesError as error:
-        console.print(f"[red]not imported:[/red] {escape(str(error))}")
-        raise typer.Exit(2) from None
+        _give_up(console, "not imported", error)
     finally:
         engine.dispose()
     _show_import(Console(), report)
@@ -77,7 +79,7 @@ def export_command(
     does when rows of it were erased.
     """
     console = Console(stderr=True)
-    engine = open_engine(Settings())
+    engine = _open(console)
     try:
         with _progress(console, "exporting") as progress:
             bar = progress.add_task("exporting", total=None, rows=0)
@@ -92,13 +94,37 @@ def export_command(
 
             report = export_source(engine, folder, tenant=tenant, source=source, on_file=on_file)
     except (EdnetFilesError, OSError) as error:
-        console.print(f"[red]not exported:[/red] {escape(str(error))}")
-        raise typer.Exit(2) from None
+        _give_up(console, "not exported", error)
     finally:
         engine.dispose()
     _show_export(Console(), report, folder)
     if report.mismatches:
         raise typer.Exit(1)
+
+
+def _open(console: Console) -> Engine:
+    """An engine on a database that can be worked on; ends the command if it cannot."""
+    try:
+        engine = open_engine(Settings())
+        with engine.connect() as connection:
+            check_durable(connection)
+            found = current_revision(connection)
+    except DBAPIError as error:
+        _give_up(console, "the database is out of reach", error.orig or error)
+    except UnusableDatabase as error:
+        _give_up(console, "the database cannot be used", error)
+    if found != head_revision():
+        engine.dispose()
+        needed = (
+            f"it is at revision {found or 'none'} and has to be at {head_revision()}: run `proxima migrate`"
+        )
+        _give_up(console, "the database cannot be used", needed)
+    return engine
+
+
+def _give_up(console: Console, what: str, why: object) -> NoReturn:
+    console.print(f"[red]{what}:[/red] {escape(str(why).strip())}", soft_wrap=True)
+    raise typer.Exit(2)
 
 
 def _progress(console: Console, verb: str) -> Progress:

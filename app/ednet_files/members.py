@@ -1,5 +1,6 @@
 """What lies in a folder of EdNet files: members of an archive in the order they are read, and the rest."""
 
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,7 +78,7 @@ def list_members(folder: Path) -> tuple[list[Member], list[str]]:
 
 def _logs(folder: Path, level: int) -> tuple[list[Member], list[str]]:
     logs, others = [], []
-    for entry in folder.iterdir():
+    for entry in os.scandir(folder):
         match = _LOG.fullmatch(entry.name)
         path = f"{folder.name}/{entry.name}"
         if match and _shown(path) == path and entry.is_file():

@@ -305,6 +305,17 @@ def test_any_contents_come_back_or_are_refused(sqlite_engine: Engine, body: byte
         round_trip(sqlite_engine, Path(folder), files, source=f"s{next(numbers)}")
 
 
+@pytest.mark.slow
+def test_the_longest_history(sync_engine: Engine, tmp_path: Path) -> None:
+    """EdNet's most active learner has 203,338 rows in KT4."""
+    rows = b"".join(
+        b"%d,play_audio,b%d,%d,sprint,,mobile\n" % (1_565_000_000_000 + i, i % 9_000, i % 70_000)
+        for i in range(203_338)
+    )
+    files = {"KT4/u1.csv": KT4 + rows, "KT4/u2.csv": KT4 + rows[:100_000].rpartition(b"\n")[0] + b"\n"}
+    assert round_trip(sync_engine, tmp_path, files).rows > 203_338
+
+
 def archive(name: str) -> Path:
     folder = DATA / name
     if not folder.is_dir():

@@ -285,3 +285,16 @@ def test_verbs(sqlite_settings: Settings, tmp_path: Path, monkeypatch: pytest.Mo
     done = runner.invoke(verbs(), ["import", str(tmp_path / "nowhere")])
     assert done.exit_code == 2
     assert "is no folder" in done.output
+
+
+def test_verbs_want_a_database_that_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = write(tmp_path / "in", {"KT1/u1.csv": KT1})
+    for url, reason in (
+        (f"sqlite+aiosqlite:///{tmp_path / 'empty.db'}", "proxima migrate"),
+        (f"sqlite+aiosqlite:///{tmp_path / 'no' / 'such.db'}", "out of reach"),
+        ("mysql://nowhere", "cannot be used"),
+    ):
+        monkeypatch.setenv("PROXIMA_DATABASE_URL", url)
+        done = CliRunner().invoke(verbs(), ["import", str(folder)])
+        assert done.exit_code == 2
+        assert reason in done.output
