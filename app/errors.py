@@ -54,6 +54,8 @@ LIBRARY_ERRORS: dict[type[Exception], str] = {TimeReversed: "time_reversed"}
 """Errors of the libraries that a request can cause, and the code each is told by."""
 
 CODE_OF_STATUS = {status: code for code, (status, _) in reversed(CODES.items())} | {409: "conflict"}
+TRANSIENT_STATES = ("08", "40", "53", "57P")
+"""Classes of SQLSTATE: connection, transaction rolled back, insufficient resources, shutdown."""
 RETRY_AFTER_S = 1
 MEDIA_TYPE = "application/problem+json"
 
@@ -133,12 +135,19 @@ def problem_of(error: Exception) -> Problem:
             return unavailable()
         case OSError() if error.filename is None:  # a connection; a missing file has its name
             return unavailable()
-        case DBAPIError() if error.connection_invalidated:
+        case DBAPIError() if was_refused(error):
             return unavailable()
     for kind, code in LIBRARY_ERRORS.items():
         if isinstance(error, kind):
             return Problem(CODES[code][0], code, str(error))
     return Problem(500, "internal", "The error was logged under this request_id.")
+
+
+def was_refused(error: DBAPIError) -> bool:
+    """Whether the database itself is at fault: no connection, or no room or patience for this transaction."""
+    if error.statement is None or error.connection_invalidated:
+        return True
+    return str(getattr(error.orig, "sqlstate", None) or "").startswith(TRANSIENT_STATES)
 
 
 def unavailable() -> Problem:

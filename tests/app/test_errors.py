@@ -10,7 +10,7 @@ from typing import Any
 import httpx2
 import pytest
 from fastapi import FastAPI
-from sqlalchemy.exc import IntegrityError, OperationalError
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 
@@ -36,6 +36,13 @@ def is_problem(answer: httpx2.Response) -> dict[str, Any]:
     return document
 
 
+def with_state(sqlstate: str) -> Exception:
+    """What PostgreSQL's driver raises."""
+    error = Exception("from PostgreSQL")
+    error.sqlstate = sqlstate  # type: ignore[attr-defined]
+    return error
+
+
 @pytest.mark.parametrize(
     ("error", "status", "code"),
     [
@@ -45,6 +52,10 @@ def is_problem(answer: httpx2.Response) -> dict[str, Any]:
         (HTTPException(418), 418, "bad_request"),
         (TimeReversed("the event lies before the state"), 409, "time_reversed"),
         (OperationalError("select", {}, Exception("database is locked")), 503, "unavailable"),
+        (DBAPIError(None, None, Exception("the database system is starting up")), 503, "unavailable"),
+        (DBAPIError("select", {}, with_state("40P01")), 503, "unavailable"),
+        (DBAPIError("select", {}, with_state("57P01")), 503, "unavailable"),
+        (DBAPIError("select", {}, with_state("42703")), 500, "internal"),
         (PoolTimeout(), 503, "unavailable"),
         (ConnectionRefusedError(), 503, "unavailable"),
         (socket.gaierror(), 503, "unavailable"),
