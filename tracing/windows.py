@@ -149,20 +149,21 @@ class Windows:
         constants = from_vector(vector)
         edges = self.sequences.catalogue.edges
         transfer = transfer_weights(self.closure, edges, torch.sigmoid(edge_logits), constants.transfer)
-        course = Course(
-            loading_weights(self.combinations, transfer, constants.sharing),
-            torch.as_tensor(self.combinations.practised, device=self.device),
-        )
-        found = vector.new_zeros(len(batch))
+        # The loadings are small and stay on the CPU; histories are filtered where the device is.
+        weight = loading_weights(self.combinations, transfer, constants.sharing).to(self.device)
+        course = Course(weight, torch.as_tensor(self.combinations.practised, device=self.device))
+        there = vector.to(self.device)
+        constants = from_vector(there)
+        found = there.new_zeros(len(batch))
         for group in self._groups(batch):
             padded = pad(self.cut, self.difficulty, batch[group], self.combinations)
             tensors = to_device(padded, self.device)
-            stand = self._resume(padded, batch[group], begin(tensors, constants), vector)
-            total = vector.new_zeros(len(group))
+            stand = self._resume(padded, batch[group], begin(tensors, constants), there)
+            total = there.new_zeros(len(group))
             for _, _, said in run(tensors, stand, course, constants):
                 total = total + said.log_evidence
             found = found.index_add(0, torch.as_tensor(group, device=self.device), total)
-        return found
+        return found.to(vector.device)
 
     def _groups(self, batch: NDArray[np.int64]) -> list[NDArray[np.int64]]:
         """Positions in `batch` of short, middling and long windows: a step costs the same for few and many."""
