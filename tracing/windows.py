@@ -166,7 +166,7 @@ class Windows:
         return found.to(vector.device)
 
     def _groups(self, batch: NDArray[np.int64]) -> list[NDArray[np.int64]]:
-        """Positions in `batch` of short, middling and long windows: a step costs the same for few and many."""
+        """Positions in `batch` of short, middling and long windows: a step costs much the same for many."""
         bucket = np.digitize(self.cut.lengths[batch], (self.width // 8, self.width // 2), right=True)
         return [np.flatnonzero(bucket == n) for n in range(3) if (bucket == n).any()]
 
