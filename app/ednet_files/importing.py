@@ -191,7 +191,15 @@ class _Run:
             self.imported(member.path, parsed.rows)
 
     def all_logs(self, groups: Iterable[list[Member]]) -> None:
-        """Load group after group; a thread parses the next one while the database takes this one."""
+        """Load group after group.
+
+        A thread parses the next one while PostgreSQL takes this one; SQLite works in this process, where
+        two threads only get in each other's way.
+        """
+        if self.engine.dialect.name == "sqlite":
+            for group in groups:
+                self._load(self._prepare(group))
+            return
         with ThreadPoolExecutor(1, "ednet-files") as reader:
             ahead: Future[_Prepared] | None = None
             for group in groups:

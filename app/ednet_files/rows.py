@@ -17,7 +17,6 @@ from sqlalchemy import (
     func,
     insert,
     literal,
-    literal_column,
     select,
     text,
 )
@@ -127,8 +126,8 @@ def load_interactions(connection: Connection, frame: pl.DataFrame, same: Mapping
     COPY on PostgreSQL; on SQLite one prepared statement.
     """
     table = TABLES["interaction"]
+    frame = frame.with_columns(**{name: pl.lit(value) for name, value in same.items()})
     if connection.dialect.name == "postgresql":
-        frame = frame.with_columns(**{name: pl.lit(value) for name, value in same.items()})
         out = BytesIO()
         frame.write_csv(out, include_header=False)
         driver = connection.connection.driver_connection
@@ -139,8 +138,8 @@ def load_interactions(connection: Connection, frame: pl.DataFrame, same: Mapping
         with driver.cursor() as cursor, cursor.copy(command) as copy:
             copy.write(out.getbuffer())
         return
-    statement = insert(table).values({name: literal_column(str(int(value))) for name, value in same.items()})
-    compiled = statement.compile(connection, column_keys=[*frame.columns, *same])
+    # Constants are bound too: written into the statement they make SQLite nearly twice as slow.
+    compiled = insert(table).compile(connection, column_keys=frame.columns)
     ordered = frame.select(list(compiled.positiontup or ()))
     for part in ordered.iter_slices(ROWS_AT_ONCE):
         connection.exec_driver_sql(str(compiled), part.rows())
