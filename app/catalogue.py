@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlmodel import SQLModel
 
 import app.tables  # noqa: F401  (fills the metadata)
-from tracing.ednet import FIRST_OPEN_CODE, PLATFORMS, SOURCES
+from tracing.ednet import ACTIONS, FIRST_OPEN_CODE, PLATFORMS, SOURCES
 
 REMEMBERED_S = 10.0
 """How long a change of an item (its answer key, its components) may stay unseen by another process."""
@@ -62,7 +62,7 @@ def load_items(
     ids: Iterable[int] | None = None,
     course_id: int | None = None,
 ) -> list[ItemFacts]:
-    """The facts of a tenant's items: those of these names, or ids, or of a course; unknown ones are absent."""
+    """The facts of a tenant's items: of these names, or ids, or of a course; unknown ones are absent."""
     wanted = [item.c.tenant_id == tenant_id]
     if names is not None:
         wanted.append(item.c.external_id.in_(list(names)))
@@ -88,10 +88,12 @@ def load_items(
     tags: dict[int, dict[int, str]] = {}
     for item_id, component_id, name in tagged:
         tags.setdefault(item_id, {})[component_id] = name
-    return [
-        ItemFacts(*row[:6], row.bundle_id or row.id, tuple(tags.get(row.id, ())), tuple(tags.get(row.id, {}).values()))
-        for row in rows
-    ]  # fmt: skip
+    facts = []
+    for row in rows:
+        tagged_with = tags.get(row.id, {})
+        visit = row.bundle_id or row.id
+        facts.append(ItemFacts(*row[:6], visit, tuple(tagged_with), tuple(tagged_with.values())))
+    return facts
 
 
 def load_learners(connection: Connection, tenant_id: int, names: Iterable[str]) -> list[tuple[str, int]]:
@@ -153,19 +155,27 @@ class Catalogue:
         self._learners.clear()
 
     async def code(self, kind: str, literal: str | None) -> int | None:
-        """The code of a `source` or `platform`, a new one where it was never met; None when there is no room."""
+        """The code of a `source` or `platform`, a new one for a new literal; None when there is no room."""
         if literal is None:
             return None
         if (kind, literal) not in self._codes:
             await self._learn(kind, literal)
         return self._codes.get((kind, literal))
 
+    async def literals(self) -> dict[tuple[str, int], str]:
+        """The literal of every (kind, code): action_type, source, platform."""
+        async with self._reading.connect() as connection:
+            rows = (await connection.execute(select(vocabulary))).all()
+        known = (("action_type", ACTIONS), ("source", SOURCES), ("platform", PLATFORMS))
+        fixed = {(kind, code): literal for kind, codes in known for literal, code in codes.items()}
+        return fixed | {(row.kind, row.code): row.literal for row in rows}
+
     async def _learn(self, kind: str, literal: str) -> None:
         """Read the vocabulary of a kind and put the literal into it, unless another process did so first."""
         for _ in range(5):
             async with self._reading.connect() as connection:
                 query = select(vocabulary.c.literal, vocabulary.c.code).where(vocabulary.c.kind == kind)
-                known = dict((await connection.execute(query)).tuples().all())
+                known = dict((await connection.execute(query)).all())
             for text, code in known.items():
                 self._codes.setdefault((kind, text), code)
             if (kind, literal) in self._codes or len(known) >= OPEN_LITERALS_LIMIT:

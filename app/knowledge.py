@@ -61,12 +61,14 @@ class Learning:
 class Trace:
     """A state on its way through answers; `taken` are the snapshots due on it.
 
-    `snapshot_answers`: answers in the newest snapshot behind the state.
+    snapshot_answers: answers in the newest snapshot behind the state; kept_answers: the same when the trace
+    began, so that snapshots with more answers are not its own.
     """
 
     state: KnowledgeState
     snapshot_answers: int = 0
     taken: list[KnowledgeState] = field(default_factory=list)
+    kept_answers: int = 0
 
     def observe(self, observation: Observation, parameters: Parameters) -> None:
         """Take in one answer. Raises TimeReversed when it lies before the state."""
@@ -123,8 +125,9 @@ def history(
     since: int | None = None,
     new_rows: Sequence[Sequence[Any]] = (),
     rows_limit: int | None = None,
+    until: int | None = None,
 ) -> list[Observation]:
-    """The labelled answers of a learner later than `since` (Unix ms; None: all), in order.
+    """The labelled answers of a learner later than `since` and up to `until` (Unix ms; None: all), in order.
 
     new_rows: native rows (columns HISTORY) of the learner and course that are not in the database yet.
     Raises HistoryTooLong when there are more than `rows_limit` rows to read.
@@ -133,18 +136,23 @@ def history(
     query = labelling_rows(who).where(interaction.c.stream.in_(streams))
     if since is not None:
         query = query.where(interaction.c.timestamp > since)
+    if until is not None:
+        query = query.where(interaction.c.timestamp <= until)
     found = connection.execute(query.limit(rows_limit + 1 if rows_limit else None)).all()
     if rows_limit and len(found) > rows_limit:
         raise HistoryTooLong(f"more than {rows_limit} rows since {since}")
     rows = {(row[1], row[2]): tuple(row) for row in (*found, *new_rows)}
-    if since is not None and (visits := {row[5] for row in rows.values() if row[4] == ACTIONS["submit"]}):
+    visits = {row[5] for row in rows.values() if row[4] == ACTIONS["submit"]}
+    if visits and not (since is None and until is None):
         # What a submit labels may lie before `since`, and so may the submit that ended the visit before.
         bundles = {found.visit for found in load_items(connection, who.tenant_id, ids=visits)}
-        before = connection.execute(visit_rows(who, bundles).where(interaction.c.stream.in_(streams)))
-        rows = {(row[1], row[2]): tuple(row) for row in before} | rows
+        under = connection.execute(visit_rows(who, bundles).where(interaction.c.stream.in_(streams)))
+        rows = {(row[1], row[2]): tuple(row) for row in under} | rows
     items = load_items(connection, who.tenant_id, ids={row[5] for row in rows.values()})
     labelled = observations(rows.values(), {found.id: found for found in items}).get(who.learner_id, [])
-    return labelled if since is None else [seen for seen in labelled if seen.at > day_of(since)]
+    first = -math.inf if since is None else day_of(since)
+    last = math.inf if until is None else day_of(until)
+    return [seen for seen in labelled if first < seen.at <= last]
 
 
 def _of(who: Learning) -> tuple[Any, ...]:
@@ -199,8 +207,29 @@ def newest_snapshot(
         except ArtifactError:
             continue  # of an older format: go further back
         if state.at < limit:
-            return Trace(state, answered)
+            return Trace(state, answered, kept_answers=answered)
     return Trace(start_state(parameters, who.learner_id))
+
+
+def way_to(
+    connection: Connection,
+    who: Learning,
+    parameters: Parameters,
+    *,
+    before: int | None = None,
+    until: int | None = None,
+    new_rows: Sequence[Sequence[Any]] = (),
+) -> tuple[Trace, list[Observation] | None]:
+    """Where to start from and what to observe then: the state at `until` (Unix ms; None: now).
+
+    The start lies before `before`. The observations are None when they are more than a request may take.
+    """
+    trace = newest_snapshot(connection, who, parameters, before)
+    try:
+        seen = history(connection, who, timestamp_of(trace.state.at), new_rows, ROWS_LIMIT, until)
+    except HistoryTooLong:
+        return trace, None
+    return trace, seen if len(seen) <= REPLAY_LIMIT else None
 
 
 def replay(

@@ -9,16 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.catalogue import Catalogue
 from app.group import Entry, Result, Track, Visit, judge, rejected
-from app.knowledge import (
-    REPLAY_LIMIT,
-    ROWS_LIMIT,
-    HistoryTooLong,
-    Learning,
-    Trace,
-    history,
-    newest_snapshot,
-    visit_rows,
-)
+from app.knowledge import Learning, Trace, visit_rows, way_to
 from app.ledger import Ledger, Pair, StoredState, Transaction, Writes
 from app.registry import Registry
 from tracing import KnowledgeState, population_parameters, start_state
@@ -155,7 +146,7 @@ class Recorder:
         for (learner_id, bundle), course_id in ended.items():
             query = visit_rows(Learning(tenant_id, learner_id, course_id), [bundle])
             async with self._reading.connect() as connection:
-                rows = (await connection.execute(query)).tuples().all()
+                rows = (await connection.execute(query)).all()
             items = await self._catalogue.items(tenant_id, {row[5] for row in rows})
             visits[learner_id, bundle] = visit = Visit()
             visit.take_in(rows, items)
@@ -194,7 +185,8 @@ class Recorder:
     async def _replay(self, track: Track) -> None:
         """Put the group's labels where they belong in the learner's history and go through it again.
 
-        When that is more than a request may take, the state stays and is marked stale.
+        When that is more than a request may take, the state stays and is marked stale. A state that was
+        stale is so no longer.
         """
         labels, parameters = track.labels, track.parameters
         if parameters is None:
@@ -202,17 +194,12 @@ class Recorder:
         earliest = min((round(seen.at * MS_PER_DAY) for seen in labels), default=None)
         new_rows = [entry.history_row() for entry in track.entries]
         async with self._reading.connect() as connection:
-            base = await connection.run_sync(newest_snapshot, track.who, parameters, earliest)
-            track.drop_above = base.snapshot_answers
-            if track.is_stale:
-                return
-            since = None if base.state.answers == 0 else round(base.state.at * MS_PER_DAY)
-            try:
-                seen = await connection.run_sync(history, track.who, since, new_rows, ROWS_LIMIT)
-                if len(seen) > REPLAY_LIMIT:
-                    raise HistoryTooLong(f"{len(seen)} answers")
-            except HistoryTooLong:
-                track.is_stale = True
-                return
-        await asyncio.to_thread(base.observe_all, seen, parameters)
-        track.trace = base
+            start, seen = await connection.run_sync(
+                way_to, track.who, parameters, before=earliest, new_rows=new_rows
+            )
+        track.drop_above = start.kept_answers
+        track.is_stale = seen is None
+        if seen is None:
+            return
+        await asyncio.to_thread(start.observe_all, seen, parameters)
+        track.trace = start

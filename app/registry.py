@@ -135,8 +135,10 @@ def _flip(
     )
 
 
-def list_fits(connection: Connection, tenant_id: int, course_id: int | None = None) -> list[FitSummary]:
-    """A tenant's fits, newest first."""
+def list_fits(
+    connection: Connection, tenant_id: int, course_id: int | None = None, fit_id: int | None = None
+) -> list[FitSummary]:
+    """A tenant's fits, newest first; those of one course, or the one of a number, if given."""
     query = (
         select(
             fit.c.id, fit.c.course_id, course.c.name, fit.c.state, fit.c.reason, fit.c.parent_id,
@@ -150,6 +152,8 @@ def list_fits(connection: Connection, tenant_id: int, course_id: int | None = No
     )  # fmt: skip
     if course_id is not None:
         query = query.where(fit.c.course_id == course_id)
+    if fit_id is not None:
+        query = query.where(fit.c.id == fit_id)
     return [FitSummary(*row[:10], bool(row[10])) for row in connection.execute(query)]
 
 

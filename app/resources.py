@@ -12,8 +12,10 @@ from app.cache import Cache, open_cache
 from app.database import UnusableDatabase, check_durable, open_async_engines, open_engine
 from app.migrate import current_revision, head_revision
 from app.registry import Registry
+from app.replay import Refilterer
 from app.settings import Settings
 from app.signing import Signer, open_signer
+from app.writer import InteractionWriter
 
 __all__ = ["Resources", "open_engine", "open_resources", "resources_of"]
 
@@ -32,6 +34,7 @@ class Resources:
     cache: Cache
     signer: Signer
     registry: Registry
+    writer: InteractionWriter
 
 
 @asynccontextmanager
@@ -43,17 +46,31 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
     signer = open_signer(settings)
     cache = open_cache(settings.cache_url)
     reading, writing = open_async_engines(settings)
+    blocking = open_engine(settings)  # for replays in a thread; connects when one is due
+    registry = Registry(settings.artifact_dir, reading)
+    writer = InteractionWriter(
+        reading,
+        writing,
+        registry,
+        refilter=Refilterer(blocking, settings.artifact_dir),
+        clock_skew_limit=settings.clock_skew_limit,
+        queue_limit=settings.writer_queue_limit,
+    )
     try:
         await check_database(writing)
+        await writer.start()
         yield Resources(
             settings=settings,
             engine=reading,
             writing=writing,
             cache=cache,
             signer=signer,
-            registry=Registry(settings.artifact_dir, reading),
+            registry=registry,
+            writer=writer,
         )
     finally:
+        await writer.close()
+        blocking.dispose()
         await cache.close()
         await writing.dispose()
         await reading.dispose()

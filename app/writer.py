@@ -81,7 +81,7 @@ class InteractionWriter:
         """Begin to write, and to replay what was left stale."""
         query = select(states.c.tenant_id, states.c.learner_id, states.c.course_id).where(states.c.is_stale)
         async with self._reading.connect() as connection:
-            self._note_stale(Learning(*row) for row in (await connection.execute(query)).tuples())
+            self._note_stale(Learning(*row) for row in (await connection.execute(query)))
         self._tasks = [asyncio.create_task(self._run()), asyncio.create_task(self._refilter_stale())]
 
     async def close(self) -> None:

@@ -53,7 +53,7 @@ class SqliteTransaction:
         query = select(learner.c.id, learner.c.last_seq).where(
             learner.c.tenant_id == self._tenant_id, learner.c.id.in_(learner_ids)
         )
-        return dict((await self._connection.execute(query)).tuples().all())
+        return dict((await self._connection.execute(query)).all())
 
     async def known(self, event_ids: Sequence[UUID]) -> dict[UUID, KnownEvent]:
         key = TABLES["eventkey"]
