@@ -100,11 +100,13 @@ class _Exporter:
     def write_files(self, files: Sequence[Row[Any]], stream: int | None) -> None:
         """Write files of one stream (None: contents) in groups that fit into memory."""
         group: list[Row[Any]] = []
+        rows = 0
         for file in files:
-            if group and sum(one.rows for one in group) + file.rows > ROWS_AT_ONCE:
+            if group and rows + file.rows > ROWS_AT_ONCE:
                 self._write_group(group, stream)
-                group = []
+                group, rows = [], 0
             group.append(file)
+            rows += file.rows
         self._write_group(group, stream)
 
     def _write_group(self, files: Sequence[Row[Any]], stream: int | None) -> None:

@@ -161,5 +161,7 @@ def read_frame(
         if not out.tell():
             return pl.DataFrame(schema=dict(schema))
         return pl.read_csv(out.getvalue(), has_header=False, schema=dict(schema))
-    rows = connection.execute(query).all()
-    return pl.DataFrame([tuple(row) for row in rows], schema=dict(schema), orient="row")
+    # The driver's tuples: SQLAlchemy's rows would take as long as the query.
+    cursor = connection.execute(query).cursor
+    rows = cursor.fetchall() if cursor is not None else []
+    return pl.DataFrame(rows, schema=dict(schema), orient="row")
