@@ -8,7 +8,8 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import BaseModel, Field
 
 from app.auth import CallerDep, require
-from app.classrooms import ENOUGH_EVIDENCE, ClassMastery, class_mastery, list_classes
+from app.classrooms import ClassMastery, class_mastery, list_classes
+from app.knowledge import ENOUGH_EVIDENCE
 from app.resources import resources_of
 
 router = APIRouter(prefix="/v1", tags=["classes"])

@@ -12,13 +12,11 @@ from sqlalchemy import and_, func, select
 from sqlmodel import col
 
 from app.errors import ApiError
+from app.knowledge import ENOUGH_EVIDENCE
 from app.resources import Resources
 from app.tables import Classroom, Component, Course, Enrolment, KnowledgeStateRow, Learner, now
 from tracing import KnowledgeState, Parameters, mastery, start_state
 from tracing.ednet import MS_PER_DAY
-
-ENOUGH_EVIDENCE = 3
-"""Answers on a component below which its mastery says more about the model than about the learner."""
 
 
 @dataclass(frozen=True)

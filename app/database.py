@@ -1,6 +1,7 @@
 """Connections to SQLite and PostgreSQL: how they begin, what they wait for, and that a commit is durable."""
 
-import sqlite3
+import os
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
@@ -28,7 +29,7 @@ class UnusableDatabase(Exception):
 
 
 def check_url(settings: Settings, drivers: tuple[str, ...] = DRIVERS) -> None:
-    """Raise UnusableDatabase unless the URL names a file of SQLite or a PostgreSQL database."""
+    """Raise UnusableDatabase unless the URL names a usable file of SQLite, or a PostgreSQL database."""
     try:
         url = make_url(settings.database_url)
     except ArgumentError:
@@ -45,6 +46,21 @@ def check_url(settings: Settings, drivers: tuple[str, ...] = DRIVERS) -> None:
             "PROXIMA_DATABASE_URL names no file: an SQLite database in memory is private to one connection; "
             "write sqlite+aiosqlite:///proxima.db"
         )
+    if settings.is_sqlite and url.database:
+        check_file(Path(url.database).absolute())
+
+
+def check_file(path: Path) -> None:
+    """Raise UnusableDatabase unless SQLite can keep a database there; the driver says so late."""
+    if path.is_dir():
+        reason = f"{path} is a folder; name a file in it"
+    elif not path.parent.is_dir():
+        reason = f"there is no folder {path.parent}; make it, or name another"
+    elif not os.access(path if path.exists() else path.parent, os.W_OK):
+        reason = f"{path} cannot be written; change its owner, or name another file"
+    else:
+        return
+    raise UnusableDatabase(f"PROXIMA_DATABASE_URL: {reason}")
 
 
 def prepare_sqlite(engine: Engine, *, immediate: bool) -> None:
@@ -118,8 +134,3 @@ def check_durable(connection: Connection) -> None:
         )
     if connection.execute(text("SHOW fsync")).scalar_one() != "on":
         raise UnusableDatabase("PostgreSQL's fsync is off: a power cut would lose or break committed answers")
-
-
-def sqlite_library_version() -> str:
-    """The version of the SQLite library in use."""
-    return sqlite3.sqlite_version

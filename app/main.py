@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from asgi_correlation_id import CorrelationIdMiddleware
 from fastapi import APIRouter, FastAPI
 
-from app import classes, contents, health, interactions, learners, pages, tokens
+from app import classes, contents, fits, health, interactions, learners, pages, tokens
 from app.auth import Callers
 from app.errors import handle_errors
 from app.json_guard import InputGuard
@@ -22,6 +22,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     contents.router,
     tokens.router,
     classes.router,
+    fits.router,
     health.router,
     pages.router,
 )

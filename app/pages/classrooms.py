@@ -11,7 +11,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.auth import require
-from app.classrooms import ENOUGH_EVIDENCE, ClassMastery, class_mastery, list_classes
+from app.classrooms import ClassMastery, class_mastery, list_classes
+from app.knowledge import ENOUGH_EVIDENCE
 from app.pages.rendering import page
 from app.pages.session import StaffDep
 from app.resources import resources_of

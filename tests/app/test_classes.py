@@ -9,9 +9,10 @@ from sqlalchemy import Engine, event, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlmodel import Session, col
 
-from app.classrooms import ENOUGH_EVIDENCE, class_mastery, in_order
+from app.classrooms import class_mastery, in_order
 from app.credentials import create_key, find_tenant
 from app.errors import ApiError
+from app.knowledge import ENOUGH_EVIDENCE
 from app.resources import Resources, open_resources
 from app.settings import Settings
 from app.tables import Component

@@ -88,6 +88,7 @@ async def test_metrics_name_routes_and_never_learners(
     lines = (await client.get("/metrics")).text.splitlines()
     counted = 'proxima_requests_total{method="GET",route="/v1/classes/{class_id}/dashboard",status="404"} 2.0'
     assert counted in lines
+    assert "proxima_writer_waiting 0.0" in lines
     assert not [line for line in lines if "Ada" in line or "wp-login" in line]
     assert [line for line in lines if line.startswith("proxima_request_seconds_bucket")]
 
@@ -218,6 +219,6 @@ async def test_pages_are_not_part_of_the_api(client: httpx2.AsyncClient) -> None
 
 async def test_a_server_that_cannot_start_says_why(sqlite_settings: Settings) -> None:
     settings = sqlite_settings.model_copy(update={"database_url": "sqlite+aiosqlite:////nowhere/x.db"})
-    with pytest.raises(Exception, match="out of reach"):
+    with pytest.raises(Exception, match="there is no folder"):
         async with lifespan(create_app(settings)):
             pass

@@ -169,7 +169,7 @@ def test_keys_and_accounts_of_unknown_schools(proxima: Run) -> None:
         (
             ["migrate"],
             {"PROXIMA_DATABASE_URL": "sqlite+aiosqlite:////nowhere/x.db"},
-            "unable to open database file",
+            "there is no folder /nowhere; make it",
         ),
         (
             ["keys", "list"],

@@ -127,7 +127,8 @@ async def test_an_empty_database_is_refused(tmp_path: Path) -> None:
         ("nonsense", "is not a URL"),
         ("", "is not a URL"),
         ("postgresql+asyncpg://127.0.0.1:1/x", "out of reach"),
-        ("sqlite+aiosqlite:////nowhere/x.db", "out of reach"),
+        ("sqlite+aiosqlite:////nowhere/x.db", "there is no folder /nowhere"),
+        ("sqlite+aiosqlite:////tmp", "is a folder"),
     ],
 )
 async def test_unusable_databases_are_refused(tmp_path: Path, url: str, said: str) -> None:
