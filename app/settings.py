@@ -1,5 +1,7 @@
 """Settings: the only reader of the environment. Every field is `PROXIMA_` + its name in capitals."""
 
+import json
+import os
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
@@ -50,3 +52,9 @@ class Settings(BaseSettings):
     def sync_database_url(self) -> str:
         """The same database for blocking code (import, refit, migrations)."""
         return self.database_url.replace("+aiosqlite", "").replace("+asyncpg", "+psycopg")
+
+    def environment(self) -> dict[str, str]:
+        """The environment for a child process that is to have these settings; secrets stay here."""
+        told = self.model_dump(mode="json", exclude_none=True, exclude={"session_secret"})
+        given = {name: value if isinstance(value, str) else json.dumps(value) for name, value in told.items()}
+        return {**os.environ, **{f"PROXIMA_{name.upper()}": value for name, value in given.items()}}
