@@ -33,8 +33,11 @@ FORGETFUL = {
     "lasting_gain_right": 0.05,
     "lasting_gain_wrong": 0.03,
     "lasting_variance": 0.3,
+    "item_gain_right": 0.4,
+    "item_gain_wrong": 0.2,
 }
-"""How the pupils differ from the prior's centre: practice helps them more, and most of it fades."""
+"""How the pupils differ from the prior's centre: practice helps more, and most of it fades; as an item is
+another instance each time, meeting it again helps less."""
 DAYS = 60
 """How long before today the pupils began."""
 

@@ -21,7 +21,7 @@ STORY_SIZE = Size(pupils=100, answers=60)
 STEPS = 30
 NAMES = ("ada", "bilal", "chiara", "dede", "emre", "femi", "greta", "hana", "ivo", "jun", "kofi", "lena")
 MINUTE_MS, DAY_MS = 60_000, 86_400_000
-MONTH_MS = 30 * DAY_MS
+LATER_DAYS = (0, 1, 7, 30, 90)
 BAR = 40
 
 
@@ -44,6 +44,7 @@ async def tell_story(settings: Settings, credentials: Credentials, seed: int, co
         before = await story.knowledge(story.now)
         await story.refit()
         await story.compare(before)
+        await story.learn_and_forget()
 
 
 class Story:
@@ -64,7 +65,6 @@ class Story:
         self.labels: dict[str, str] = {}
         self.items: dict[str, list[dict[str, Any]]] = {}
         self.last_event: dict[str, Any] = {}
-        self.last_at = self.now
 
     async def ask(
         self, method: str, path: str, body: Any = None, *, as_admin: bool = False, wanted: int = 200
@@ -137,7 +137,6 @@ class Story:
         for n in range(12):
             kc = related[n % len(related)]
             events.append(self.event(kc, begin + n * MINUTE_MS, chances[kc]))
-        self.last_at = events[-1]["timestamp"]
         told = (await self.ask("POST", "/v1/interactions:batch", {"events": events})).json()
         right = sum(result["correct"] for result in told["results"])
         self.console.print(f"  {told['accepted']} accepted, {right} right, {told['rejected']} rejected")
@@ -212,26 +211,38 @@ class Story:
         self.console.print(f"  fit {run['id']} {serves}: {run['state']}, {run['reason']}")
 
     async def compare(self, before: dict[str, dict[str, Any]]) -> None:
-        """What is known by the old and by the new fit, and after a month without practice."""
+        """What is known by the old and by the new fit."""
         await self.until_refiltered()
         after = await self.knowledge(self.now)
-        at_last = await self.knowledge(self.last_at)
-        later = await self.knowledge(self.now + MONTH_MS)
-        self.heading("What is known, before and after, and in a month", "GET /v1/learners/.../knowledge?at=")
-        columns = ("component", "answers", "before", "after", "at the last answer", "in 30 days", "half-life")
-        table = Table(*columns, box=None, padding=(0, 1))
+        self.heading("What is known, before and after", "GET /v1/learners/.../knowledge")
+        table = Table("component", "answers", "before", "after", box=None, padding=(0, 2))
         for kc in self.shown():
-            days = after[kc]["half_life_days"]
-            cells = [figure(one[kc]) for one in (before, after, at_last, later)]
-            half_life = "-" if days is None else f"{days:.1f} d"
-            table.add_row(self.labels[kc][:30], str(after[kc]["evidence"]), *cells, half_life)
+            cells = [figure(one[kc]) for one in (before, after)]
+            table.add_row(self.labels[kc], str(after[kc]["evidence"]), *cells)
         self.console.print(table)
-        kc = self.topic["kc"]
-        change = later[kc]["mastery"] - at_last[kc]["mastery"]
-        wider = width(later[kc]) - width(at_last[kc])
-        self.console.print(
-            f"  a month after the last answer: mastery {change:+.3f}, its interval {wider:+.3f} wide"
+
+    async def learn_and_forget(self) -> None:
+        """A good day, by the new fit, and what will be left of it."""
+        self.heading("A good day: ten more answers, by the new fit", "POST /v1/interactions:batch")
+        kc, begin = self.topic["kc"], self.now - 20 * MINUTE_MS
+        events = [self.event(kc, begin + n * 2 * MINUTE_MS, 0.9) for n in range(10)]
+        told = (await self.ask("POST", "/v1/interactions:batch", {"events": events})).json()
+        right = sum(result["correct"] for result in told["results"])
+        self.console.print(f"  {right} of {len(events)} right")
+        self.heading("Forgetting", "GET /v1/learners/.../knowledge?at=")
+        last = events[-1]["timestamp"]
+        known = {days: (await self.knowledge(last + days * DAY_MS))[kc] for days in LATER_DAYS}
+        for days, one in known.items():
+            when = f"after {days} days" if days else "right after"
+            self.console.print(f"  {when:<14} {figure(one)}  {interval(one)}")
+        half_life = known[0]["half_life_days"]
+        change = known[30]["mastery"] - known[0]["mastery"]
+        fades = (
+            "nothing of it fades"
+            if half_life is None
+            else f"half of what fades is gone in {half_life:.1f} days"
         )
+        self.console.print(f"  {self.labels[kc]}: {change:+.3f} in a month without practice; {fades}")
 
     async def until_refiltered(self) -> None:
         """Wait until the server has seen which fit serves (it looks every two seconds)."""
@@ -255,11 +266,6 @@ class Story:
 def figure(known: dict[str, Any]) -> str:
     """Mastery with its 90 % interval."""
     return f"{known['mastery']:.2f} [{known['low']:.2f}, {known['high']:.2f}]"
-
-
-def width(known: dict[str, Any]) -> float:
-    """Width of the 90 % interval."""
-    return float(known["high"] - known["low"])
 
 
 def interval(known: dict[str, Any]) -> str:
