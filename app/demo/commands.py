@@ -125,7 +125,7 @@ What a pupil knows, by the demo's frontend key:
 Send an answer, and see mastery move:
 
   curl -H 'Authorization: Bearer {credentials.frontend_key}' -H 'Content-Type: application/json' \\
-    -d '{{"event_id": "'$(python3 -c 'import uuid; print(uuid.uuid4())')'", "learner": "demo/u1", \\
+    -d '{{"event_id": "'$(python3 -c 'import uuid; print(uuid.uuid4())')'", "learner": "demo/u1",
          "action": "answer", "item": "demo/q90", "user_answer": "a", "timestamp": '$(date +%s000)'}}' \\
     {address}/v1/interactions
 
