@@ -291,7 +291,7 @@ def test_verbs_want_a_database_that_is_there(tmp_path: Path, monkeypatch: pytest
     folder = write(tmp_path / "in", {"KT1/u1.csv": KT1})
     for url, reason in (
         (f"sqlite+aiosqlite:///{tmp_path / 'empty.db'}", "proxima migrate"),
-        (f"sqlite+aiosqlite:///{tmp_path / 'no' / 'such.db'}", "out of reach"),
+        (f"sqlite+aiosqlite:///{tmp_path / 'no' / 'such.db'}", "the database"),
         ("mysql://nowhere", "cannot be used"),
     ):
         monkeypatch.setenv("PROXIMA_DATABASE_URL", url)
