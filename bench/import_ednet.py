@@ -1,8 +1,9 @@
 """How fast EdNet files come in and go out, against what the database itself takes in the same run.
 
 A synthetic KT1 archive (made here, with a fixed seed) has learners with heavy-tailed numbers of answers,
-median 11 and mean about 120 as in EdNet. The ceiling is the parse of the joined bytes, and COPY or executemany of the
-same rows into the same table, without any of the importer's other work. PostgreSQL syncs to the disk.
+median 11 and mean about 120 as in EdNet. The ceiling is the parse of the joined bytes, and COPY or
+executemany of the same rows into the same table, without any of the importer's other work. PostgreSQL syncs
+to the disk.
 """
 
 import argparse
