@@ -23,9 +23,11 @@ ITEM_LIMIT = 1500
 
 
 class View(NamedTuple):
-    """An item as a state sees it at one moment, before an answer."""
+    """An item as a state sees it at one moment, before an answer. `state` has a place for its components;
+    `belief` is the state's, at that moment."""
 
     state: KnowledgeState
+    belief: Belief
     loading: Loading
     outlook: Outlook
     memory: Memory
@@ -57,38 +59,32 @@ def start_state(parameters: Parameters, learner: int | None = None) -> Knowledge
 
 def advance(state: KnowledgeState, at: float, parameters: Parameters) -> KnowledgeState:
     """The state at day `at`, nothing observed. Raises TimeReversed when `at` lies before the state."""
-    if at == state.at or state.at == -np.inf:
-        return replace(state, at=at)
-    if not at > state.at:
-        raise TimeReversed(
-            f"the state stands at day {state.at:.6f}, the event lies at {at:.6f}: replay the learner"
-        )
     constants = parameters.constants(state.forgetting, state.volatility)
-    return replace(state, at=at, belief=elapse(state.belief, at - state.at, constants))
+    return replace(state, at=at, belief=_belief_at(state, at, constants))
 
 
 def view(
     state: KnowledgeState, item: int | None, components: tuple[int, ...], at: float, parameters: Parameters
 ) -> View:
-    """The state advanced to `at` and its outlook on an item (None: the components' median item)."""
+    """What the state expects of an item at day `at` (None: the components' median item)."""
     constants = parameters.constants(state.forgetting, state.volatility)
     load = parameters.loading(components)
-    state = _meet(advance(state, at, parameters), load.keys, constants)
+    state = _meet(state, load.keys, constants)
+    belief = _belief_at(state, at, constants)
     loading = Loading(np.searchsorted(state.components, load.keys), load.weight, load.practised)
-    outlook = foresee(state.belief, loading)
+    outlook = foresee(belief, loading)
     if item is None:
         difficulty = max(
             (parameters.median_difficulty(k) for k in components), default=parameters.base_difficulty
         )
-        return View(
-            state, loading, outlook._replace(mean=outlook.mean - difficulty), Memory(0.0, 0.0), constants
-        )
+        outlook = outlook._replace(mean=outlook.mean - difficulty)
+        return View(state, belief, loading, outlook, Memory(0.0, 0.0), constants)
     memory = _recall(state.items, item, at, constants)
     outlook = outlook._replace(
-        mean=outlook.mean + memory.mean - parameters.difficulty(item, components),
-        variance=outlook.variance + memory.variance,
+        mean=float(outlook.mean + memory.mean - parameters.difficulty(item, components)),
+        variance=float(outlook.variance + memory.variance),
     )
-    return View(state, loading, outlook, memory, constants)
+    return View(state, belief, loading, outlook, memory, constants)
 
 
 def observe(state: KnowledgeState, observation: Observation, parameters: Parameters) -> KnowledgeState:
@@ -96,14 +92,17 @@ def observe(state: KnowledgeState, observation: Observation, parameters: Paramet
     if observation.outcome is None:
         return advance(state, observation.at, parameters)
     item, at = observation.item, observation.at
-    state, loading, outlook, memory, constants = view(state, item, observation.components, at, parameters)
+    state, belief, loading, outlook, memory, constants = view(
+        state, item, observation.components, at, parameters
+    )
     right = 1.0 if observation.outcome else 0.0
     said = site(outlook.mean, outlook.variance, right)
-    belief = practise(assimilate(state.belief, loading, outlook, said), loading, right, 1.0, constants)
+    belief = practise(assimilate(belief, loading, outlook, said), loading, right, 1.0, constants)
     evidence = state.evidence.copy()
     evidence[loading.index] += loading.practised.astype(np.int64)
     return replace(
         state,
+        at=at,
         answers=state.answers + 1,
         evidence=evidence,
         belief=belief,
@@ -118,6 +117,16 @@ def filter_sequence(
     for observation in observations:
         state = observe(state, observation, parameters)
     return state
+
+
+def _belief_at(state: KnowledgeState, at: float, constants: Population) -> Belief:
+    if at == state.at or state.at == -np.inf:
+        return state.belief
+    if not at > state.at:
+        raise TimeReversed(
+            f"the state stands at day {state.at:.6f}, the event lies at {at:.6f}: replay the learner"
+        )
+    return elapse(state.belief, at - state.at, constants)
 
 
 def _meet(state: KnowledgeState, keys: Keys, constants: Population) -> KnowledgeState:

@@ -34,9 +34,7 @@ def probability(mean: Array, variance: Array) -> Array:
 
 def logistic(logit: Array) -> Array:
     """1 / (1 + exp(-logit)), without overflow."""
-    xp = namespace(logit)
-    e = xp.exp(-abs(logit))
-    return xp.where(logit >= 0, 1.0, e) / (1.0 + e)
+    return 0.5 + 0.5 * namespace(logit).tanh(0.5 * logit)
 
 
 def site(mean: Array, variance: Array, right: Array) -> Site:
@@ -44,6 +42,6 @@ def site(mean: Array, variance: Array, right: Array) -> Site:
     kappa = attenuate(variance)
     logit = kappa * mean
     p = logistic(logit)
-    xp = namespace(logit)
-    log_evidence = xp.log1p(xp.exp(-abs(logit))) * -1.0 - abs(logit) * abs(right - 1.0 * (logit >= 0))
+    xp, size = namespace(logit), abs(logit)
+    log_evidence = right * logit - 0.5 * (logit + size) - xp.log1p(xp.exp(-size))
     return Site(p, kappa * (right - p), kappa * kappa * p * (1.0 - p), log_evidence)

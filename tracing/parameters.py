@@ -139,7 +139,7 @@ class Parameters:
         """The filter's constants for a learner of these traits."""
         if forgetting == 0.0 and volatility == 0.0:
             return self.population
-        return personalise(self.population, np.float64(forgetting), np.float64(volatility))
+        return personalise(self.population, float(forgetting), float(volatility))
 
     def with_fit_id(self, fit_id: int) -> "Parameters":
         """The same fit under its registered number."""

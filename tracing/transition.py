@@ -8,6 +8,7 @@ Sources of the same equation: Zhou et al., ICLR 2024 (PSI-KT), eq. for p(z_n | z
 the deviation from the long-run level and with variance = sigma^2 / (2 alpha).
 """
 
+import math
 import sys
 from types import ModuleType
 from typing import Any
@@ -19,7 +20,9 @@ Array = Any
 
 
 def namespace(value: Array) -> ModuleType:
-    """torch for tensors, numpy for everything else, without importing torch."""
+    """torch for tensors (without importing it), math for plain floats, numpy for everything else."""
+    if type(value) is float:
+        return math
     return sys.modules["torch"] if type(value).__module__ == "torch" else np
 
 
