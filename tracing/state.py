@@ -1,6 +1,7 @@
 """What a learner knows in one course, as a value and as bytes."""
 
 import struct
+import zlib
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -12,6 +13,7 @@ from tracing.errors import ArtifactError
 
 FORMAT = 1
 _HEADER = struct.Struct("<BBqqq8dII")
+_CHECKSUM = struct.Struct("<I")
 _X, _MEANS, _COVARIANCES = Belief._fields[:5], Belief._fields[5:7], Belief._fields[7:]
 
 
@@ -65,10 +67,10 @@ class KnowledgeState:
     def to_bytes(self) -> bytes:
         """Versioned little-endian bytes: means in double, variances and item memories in single precision."""
         k, r = len(self.components), len(self.items.keys)
-        largest = max(self.components[-1] if k else 0, self.items.keys[-1] if r else 0)
-        key = "<u4" if largest < 2**32 and not (k and self.components[0] < 0) else "<i8"
+        ends = [int(keys[end]) for keys in (self.components, self.items.keys) if len(keys) for end in (0, -1)]
+        key = "<u4" if all(0 <= end < 2**32 for end in ends) else "<i8"
         b = self.belief
-        return b"".join(
+        data = b"".join(
             (
                 _HEADER.pack(
                     FORMAT, key == "<u4", self.fit_id, self.answers, self.last_seq, self.at,
@@ -83,11 +85,12 @@ class KnowledgeState:
                 self.items.day.astype("<f8").tobytes(),
             )
         )  # fmt: skip
+        return data + _CHECKSUM.pack(zlib.crc32(data))
 
     @staticmethod
     def from_bytes(data: bytes) -> "KnowledgeState":
         """The state of `to_bytes`. Raises ArtifactError when the bytes are damaged or of another format."""
-        if len(data) < _HEADER.size:
+        if len(data) < _HEADER.size + _CHECKSUM.size:
             raise ArtifactError(f"a knowledge state of {len(data)} bytes is cut short: replay it")
         version, narrow, fit_id, answers, last_seq, at, forgetting, volatility, *x, k, r = (
             _HEADER.unpack_from(data)
@@ -96,8 +99,11 @@ class KnowledgeState:
             raise ArtifactError(f"a knowledge state of format {version}, not {FORMAT}: replay it")
         key = "<u4" if narrow else "<i8"
         wanted = _HEADER.size + k * (4 if narrow else 8) + k * (2 + 16 + 28) + r * ((4 if narrow else 8) + 16)
+        wanted += _CHECKSUM.size
         if len(data) != wanted:
             raise ArtifactError(f"a knowledge state of {len(data)} bytes should have {wanted}: replay it")
+        if _CHECKSUM.unpack_from(data, wanted - _CHECKSUM.size)[0] != zlib.crc32(data[: -_CHECKSUM.size]):
+            raise ArtifactError("a knowledge state differs from its checksum: replay it")
         cut = _Cut(data, _HEADER.size)
         components, evidence = cut.take(key, k).astype(np.int64), cut.take("<u2", k).astype(np.int64)
         means, covariances = cut.take("<f8", 2 * k).reshape(2, k), cut.take("<f4", 7 * k).reshape(7, k)
