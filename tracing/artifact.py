@@ -26,9 +26,9 @@ def save_parameters(parameters: Parameters, folder: Path, card: dict[str, Any]) 
     """Write tensors and card into `folder` (made if need be); gives the SHA-256 of the tensors as hex.
 
     Each file appears whole or not at all. The card gets `format`, `model`, `sha256` and the population's
-    constants beside what the caller put in.
+    constants beside what the caller put in. Raises ArtifactError, and writes nothing, for a card with a
+    number that is not finite.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     arrays = {name: np.ascontiguousarray(getattr(parameters, name)) for name in _ARRAYS}
     arrays["population"] = np.array([float(getattr(parameters.population, name)) for name in NAMES])
     arrays["base_difficulty"] = np.array([parameters.base_difficulty])
@@ -36,8 +36,13 @@ def save_parameters(parameters: Parameters, folder: Path, card: dict[str, Any]) 
     digest = hashlib.sha256(data).hexdigest()
     constants = {name: float(getattr(parameters.population, name)) for name in NAMES}
     whole = {**card, "format": FORMAT, "model": parameters.model, "sha256": digest, "population": constants}
+    try:
+        text = json.dumps(whole, indent=1, sort_keys=True, allow_nan=False).encode()
+    except ValueError as error:
+        raise ArtifactError(f"{folder}: the card holds a number that is not finite; nothing saved") from error
+    folder.mkdir(parents=True, exist_ok=True)
     _write(folder / TENSORS, data)
-    _write(folder / CARD, json.dumps(whole, indent=1, sort_keys=True, allow_nan=False).encode())
+    _write(folder / CARD, text)
     return digest
 
 
@@ -48,8 +53,9 @@ def load_parameters(folder: Path, sha256: str | None = None, fit_id: int = 0) ->
         data = (folder / TENSORS).read_bytes()
     except (OSError, ValueError) as error:
         raise ArtifactError(f"{folder}: no readable fit ({error}); refit the course or roll back") from error
-    if card.get("format") != FORMAT:
-        raise ArtifactError(f"{folder}: a fit of format {card.get('format')}, not {FORMAT}; refit the course")
+    if not isinstance(card, dict) or card.get("format") != FORMAT:
+        found_format = card.get("format") if isinstance(card, dict) else None
+        raise ArtifactError(f"{folder}: a fit of format {found_format}, not {FORMAT}; refit the course")
     found = hashlib.sha256(data).hexdigest()
     if found != (sha256 or card.get("sha256")):
         raise ArtifactError(

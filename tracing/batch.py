@@ -121,7 +121,8 @@ def begin(padded: Padded, constants: Population) -> Carried:
         by_component + _by_learner(constants.passing_variance),
     )
     memory = Memory(by_item, by_item + _by_learner(constants.item_variance))
-    return Carried(belief, memory, by_item, padded.days[:, 0])
+    # An item counts as met a day before everything: what has stood still since is the stationary law.
+    return Carried(belief, memory, by_item + padded.days[:, :1] - 1.0, padded.days[:, 0])
 
 
 def _by_learner(value: Array) -> Array:

@@ -5,6 +5,7 @@ TracingError
 ├── NotEnoughData    too few learners or answers for what was asked
 ├── TimeReversed     an event lies before the state it should advance (the caller replays)
 ├── DidNotConverge   an optimiser stopped before its tolerance
+├── DeviceUnavailable  the device asked for is not there
 └── ArtifactError    a saved fit is of another format, damaged, or not the one expected
 """
 

@@ -166,6 +166,8 @@ def fit_population(
     if warm_start is not None:
         start = (warm_start.population_location - centre) / unit
     edge_start = np.full(len(catalogue.edges), EDGE_PRIOR_LOGIT)
+    if warm_start is not None:
+        edge_start = known_edge_logits(warm_start, catalogue)
     start_tensor, edge_tensor = torch.as_tensor(start), torch.as_tensor(edge_start)
     generator = np.random.default_rng(config.seed)
     refresh = (0, config.steps // 3, 2 * config.steps // 3)
@@ -195,6 +197,15 @@ def fit_population(
     return FittedPopulation(location, spread, *edge, float(np.mean(losses[-20:])))
 
 
+def known_edge_logits(fit: Parameters, catalogue: Catalogue) -> Floats:
+    """Logits [E] of the catalogue's edges under an earlier fit; one it did not have stands at its prior."""
+    keys = fit.component_keys
+    logit = np.log(fit.edge_probability) - np.log1p(-fit.edge_probability)
+    known = dict(zip(map(tuple, keys[fit.edges].tolist()), logit.tolist(), strict=True))
+    pairs = map(tuple, catalogue.component_keys[catalogue.edges].tolist())
+    return np.array([known.get(pair, EDGE_PRIOR_LOGIT) for pair in pairs], np.float64)
+
+
 def choose_answers(sequences: Sequences, config: FitConfig) -> tuple[Sequences, NDArray[np.int64]]:
     """Learners drawn for the constants, each with the start of its history; and their rows' numbers."""
     generator = np.random.default_rng(config.seed)
@@ -217,7 +228,7 @@ def assemble(sequences: Sequences, levels: ItemLevels, found: FittedPopulation, 
         item_difficulty=levels.difficulty,
         item_spread=levels.spread,
         component_keys=catalogue.component_keys,
-        component_difficulty=median_difficulties(catalogue, levels.difficulty, answered),
+        component_difficulty=median_difficulties(catalogue, levels, answered),
         component_level=levels.component_level,
         base_difficulty=levels.base,
         population_location=found.location,

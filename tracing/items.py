@@ -104,15 +104,19 @@ def answer_design(sequences: Sequences) -> Design:
     )
 
 
-def median_difficulties(catalogue: Catalogue, difficulty: Floats, answered: NDArray[np.bool_]) -> Floats:
-    """Difficulty [K] of each component's median item, among those answered if there are any."""
+def median_difficulties(catalogue: Catalogue, levels: ItemLevels, answered: NDArray[np.bool_]) -> Floats:
+    """Difficulty [K] of each component's median item, among those answered if there are any.
+
+    Of a component without items (only the graph names it), where a new item of it would start.
+    """
     item, place = np.nonzero(catalogue.item_components >= 0)
     component = catalogue.item_components[item, place]
     medians = np.empty(catalogue.components)
     for k in range(catalogue.components):
         own = item[component == k]
         seen = own[answered[own]]
-        medians[k] = np.median(difficulty[seen if len(seen) else own])
+        new = levels.base + levels.component_level[k]
+        medians[k] = np.median(levels.difficulty[seen if len(seen) else own]) if len(own) else new
     return medians
 
 

@@ -24,8 +24,8 @@ class Mastery:
     """Mastery of L learners in K components at one moment; all [L, K].
 
     mean: posterior probability that the component's median item is answered rightly; low, high: its 90 %
-    equal-tailed interval; evidence: answers that practised it; half_life: days until what is passing has
-    halved, nan where nothing is.
+    equal-tailed interval; evidence: answers that practised it; half_life: days until the passing part of
+    the logit has halved for good, nan where it is below .01.
     """
 
     mean: Floats
@@ -131,7 +131,10 @@ def _side_by_side(
 
 
 def _half_life(form: Floats, passing: Floats, constants: Population) -> Floats:
-    """Days until |form e^(-r1 t) + passing e^(-r2 t)| has halved; [L, K]."""
+    """Days until |form e^(-r1 t) + passing e^(-r2 t)| has halved for good; [L, K].
+
+    Terms of opposite sign may cancel first and leave the slower one to fade: only the last crossing counts.
+    """
     slow = np.asarray(constants.forgetting_rate)[:, None]
     fast = constants.form_rate
 
@@ -142,7 +145,10 @@ def _half_life(form: Floats, passing: Floats, constants: Population) -> Floats:
     now = left(np.zeros_like(passing))
     something = now > 0.01
     target = np.where(something, now / 2, 1.0)
-    low = np.zeros_like(passing)
+    opposed = (form * passing < 0.0) & (fast != slow)
+    ratio = np.where(opposed, -fast * form, 1.0) / np.where(opposed, slow * passing, 1.0)
+    turn = np.maximum(np.log(ratio) / np.where(opposed, fast - slow, 1.0), 0.0)  # where the sum turns
+    low = np.where(left(turn) > target, turn, 0.0)
     high = np.log(np.maximum(np.abs(form) + np.abs(passing), target) / target) / np.minimum(slow, fast)
     for _ in range(40):
         middle = (low + high) / 2

@@ -1,8 +1,9 @@
 """PSI-KT behind the tracer protocol: the numpy filter at fitted parameters, on whole histories at once."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tracing.batch import Course, begin, look, pad, run
 from tracing.evaluate import HORIZON, STARTS, MultiStep, Predictions, Tracer, multi_step_rows
@@ -24,13 +25,17 @@ class PsiKT:
 
     def predict(self, test: Sequences) -> Predictions:
         """Both protocols; multi-step decays to each row's time and takes nothing in."""
-        combinations = item_combinations(test.catalogue)
-        course = course_of(self.parameters, test.catalogue, combinations)
+        edges, chance = known_edges(self.parameters, test.catalogue)
+        catalogue = replace(test.catalogue, edges=edges)
+        combinations = item_combinations(catalogue)
+        course = course_of(self.parameters, catalogue, chance, combinations)
         difficulty = item_difficulties(self.parameters, test.catalogue)[test.item]
         constants = self.parameters.population
         one = np.empty(test.rows)
         ahead = np.full((len(test.learners), len(STARTS), HORIZON), np.nan)
-        for learners in test.buckets(CELLS):
+        answering = np.flatnonzero(test.lengths)
+        for chosen in test.select(answering).buckets(CELLS):
+            learners = answering[chosen]
             padded = pad(test, difficulty, learners, combinations)
             lengths = test.lengths[learners]
             for t, stand, said in run(padded, begin(padded, constants), course, constants):
@@ -55,19 +60,22 @@ def fit_tracer(train: Sequences, *, seed: int = 0, device: str = "auto") -> Trac
     return PsiKT(fit(train, FitConfig(seed=seed), device).parameters)
 
 
-def course_of(parameters: Parameters, catalogue: Catalogue, combinations: Combinations) -> Course:
-    """The loadings of a catalogue's component sets under a fit; the catalogue may hold more than the fit."""
-    known = parameters.component_keys
-    edges = catalogue.edges
-    pairs = {
-        (int(known[a]), int(known[b])): float(p)
-        for (a, b), p in zip(parameters.edges, parameters.edge_probability, strict=True)
-    }
-    keys = catalogue.component_keys
-    chance = np.array([pairs.get((int(keys[a]), int(keys[b])), 0.0) for a, b in edges.tolist()], np.float64)
-    transfer = transfer_weights(
-        close(edges, catalogue.components), edges, chance, float(parameters.population.transfer)
-    )
+def known_edges(parameters: Parameters, catalogue: Catalogue) -> tuple[NDArray[np.int32], Floats]:
+    """The fit's edges [E, 2] as component indices of the catalogue, and their probability [E].
+
+    The catalogue's own edges may be newer than the fit; what serves knows the fit's alone.
+    """
+    edges = catalogue.component_index(parameters.component_keys[parameters.edges.reshape(-1)]).reshape(-1, 2)
+    inside = (edges >= 0).all(1)
+    return edges[inside], parameters.edge_probability[inside]
+
+
+def course_of(
+    parameters: Parameters, catalogue: Catalogue, edge_probability: Floats, combinations: Combinations
+) -> Course:
+    """The loadings of a catalogue's component sets under a fit; edge_probability [E]: of its edges."""
+    closure, share = close(catalogue.edges, catalogue.components), float(parameters.population.transfer)
+    transfer = transfer_weights(closure, catalogue.edges, edge_probability, share)
     weight = loading_weights(combinations, transfer, float(parameters.population.sharing))
     return Course(weight, combinations.practised)
 

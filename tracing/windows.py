@@ -129,8 +129,8 @@ class Windows:
         _, item_here, item_there = np.intersect1d(
             own.met[0][own.met[0] >= 0], padded.met[b], return_indices=True
         )
-        # Of an item that the learner meets later, the filter holds the stationary law on day 0.
-        before = stand.memory_day[b][item_there] > 0
+        # Of an item that the learner meets later, the filter holds the stationary law of a day before all.
+        before = stand.memory_day[b][item_there] >= padded.days[b, 0]
         item_here, item_there = item_here[before], item_there[before]
         x = np.array([values[b] for values in stand.belief[:5]])
         moments = np.array([values[b][there] for values in stand.belief[5:]])
