@@ -135,7 +135,7 @@ def test_exact_for_items_of_one_component_while_ability_and_form_stand_still() -
 @pytest.mark.parametrize(("tags", "answers"), [(1, 1), (1, 2), (3, 1)])
 @pytest.mark.parametrize("seed", range(10))
 def test_the_first_answers_are_exact_whatever_time_does(tags: int, answers: int, seed: int) -> None:
-    """Two answers to items of one component, one to an item of several: prerequisites would make it several."""
+    """Two answers to items of one component, or one to an item of several."""
     course = small_course(seed, tags=tags, edges=())
     generator = np.random.default_rng(seed)
     state, components = start_state(course.parameters), len(course.parameters.component_keys)
@@ -272,7 +272,7 @@ def logits(
 def learners(
     count: int, answers: int, tags: int, seed: int = 0
 ) -> tuple[SmallCourse, list[list[Observation]]]:
-    """Simulated learners of a course of 12 components with prerequisites, 60 items, gaps of 0 s to 90 days."""
+    """Simulated learners of a course of 12 components with prerequisites; gaps of 0 s to 90 days."""
     edges = tuple((10 * k, 10 * k + 20) for k in range(1, 9, 2))
     course = small_course(seed, components=12, items=60, tags=tags, edges=edges)
     generator = np.random.default_rng(seed)
@@ -288,7 +288,7 @@ def learners(
 def test_distance_to_the_full_covariance(
     count: int, answers: int, tags: int, mean: float, largest: float
 ) -> None:
-    """In logits, before every answer and at mastery 0, 1 and 90 days later; bounds are twice what is measured."""
+    """In logits, before every answer and at mastery 0, 1, 90 days later; bounds: twice what is measured."""
     course, histories = learners(count, answers, tags)
     distance = []
     for history in histories:
