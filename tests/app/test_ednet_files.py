@@ -172,6 +172,14 @@ def test_flags_and_typed_values(sync_engine: Engine, tmp_path: Path) -> None:
     ]
 
 
+def test_padding_is_no_part_of_a_value(sqlite_engine: Engine, tmp_path: Path) -> None:
+    round_trip(sqlite_engine, tmp_path, {"KT1/u1.csv": KT1 + b"100,1, q1, b,1\n200,1,q1,b,1\n"})
+    rows = interactions(sqlite_engine, "item_id", "user_answer", "flags")
+    assert rows[0][:2] == rows[1][:2]
+    assert [row[2] for row in rows] == [Flag.UNUSUAL_TEXT, 0]
+    assert rows_of(sqlite_engine, "item", "external_id") == [("s/q1",)]
+
+
 REFUSED = {
     "header of no level": (b"time,solving_id,question_id,user_answer,elapsed_time\n" + ANSWER, 1, 1),
     "header of another level": (KT4, 1, 2),
