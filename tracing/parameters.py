@@ -85,6 +85,10 @@ class Parameters:
     def _medians(self) -> dict[int, float]:
         return dict(zip(self.component_keys.tolist(), self.component_difficulty.tolist(), strict=True))
 
+    @cached_property
+    def _levels(self) -> dict[int, float]:
+        return dict(zip(self.component_keys.tolist(), self.component_level.tolist(), strict=True))
+
     def loading(self, components: tuple[int, ...]) -> Components:
         """How an item of these component keys loads; a key the fit has not seen stands by itself."""
         found = self._loadings.get(components)
@@ -113,14 +117,8 @@ class Parameters:
         place = int(np.searchsorted(self.item_keys, item))
         if place < len(self.item_keys) and self.item_keys[place] == item:
             return float(self.item_difficulty[place])
-        keys = np.array(tuple(dict.fromkeys(components)), np.int64)
-        index = np.searchsorted(self.component_keys, keys)
-        known = [
-            n
-            for n, k in zip(index, keys, strict=True)
-            if n < len(self.component_keys) and self.component_keys[n] == k
-        ]
-        level = float(self.component_level[known].sum())
+        keys = tuple(dict.fromkeys(components))
+        level = sum(self._levels.get(key, 0.0) for key in keys)
         return float(self.base_difficulty + level / max(len(keys), 1) ** 0.5)
 
     def median_difficulty(self, component: int) -> float:
