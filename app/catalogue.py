@@ -1,20 +1,24 @@
 """Items, learners and vocabulary by the names they have on the wire, remembered for a few seconds."""
 
+import asyncio
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
+import structlog
 from sqlalchemy import Connection, FromClause, Join, and_, insert, select
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlmodel import SQLModel
 
 import app.tables  # noqa: F401  (fills the metadata)
 from tracing.ednet import ACTIONS, FIRST_OPEN_CODE, PLATFORMS, SOURCES
 
-REMEMBERED_S = 10.0
-"""How long a change of an item (its answer key, its components) may stay unseen by another process."""
+REMEMBERED_S = 60.0
+"""After how long a use makes an item (its answer key, its components) be read again."""
+FORGOTTEN_S = 600.0
+"""An item that was not read for so long is not used any more."""
+RENEWED_AT_ONCE = 500
 REMEMBERED_LIMIT = 200_000
 OPEN_LITERALS_LIMIT = 1000
 
@@ -22,6 +26,7 @@ TABLES = SQLModel.metadata.tables
 item, component, item_component = (TABLES[name] for name in ("item", "component", "itemcomponent"))
 source, learner, vocabulary = (TABLES[name] for name in ("source", "learner", "vocabulary"))
 bundle = item.alias("bundle_item")
+log = structlog.get_logger("proxima.catalogue")
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +110,11 @@ def load_learners(connection: Connection, tenant_id: int, names: Iterable[str]) 
 
 
 class Catalogue:
-    """Names -> ids and facts, read in one query for all that is not remembered."""
+    """Names -> ids and facts, read in one query for all that is not remembered.
+
+    What is remembered is read again, in the background, when it is used after REMEMBERED_S seconds; so no
+    request waits for what was known before.
+    """
 
     def __init__(
         self, reading: AsyncEngine, writing: AsyncEngine, clock: Callable[[], float] = time.monotonic
@@ -114,7 +123,9 @@ class Catalogue:
         self._writing = writing
         self._clock = clock
         self._items: dict[tuple[int, str | int], tuple[float, ItemFacts]] = {}
-        self._learners: dict[tuple[int, str], tuple[float, int]] = {}
+        self._learners: dict[tuple[int, str], int] = {}
+        self._due: dict[tuple[int, str | int], None] = {}
+        self._renewal: asyncio.Task[None] | None = None
         self._codes: dict[tuple[str, str], int] = {
             **{("source", literal): code for literal, code in SOURCES.items()},
             **{("platform", literal): code for literal, code in PLATFORMS.items()},
@@ -122,37 +133,92 @@ class Catalogue:
 
     async def items(self, tenant_id: int, names: Iterable[str | int]) -> dict[str | int, ItemFacts]:
         """Facts by external id (str) or by id (int); unknown items are absent."""
-        found, missing = _remembered(self._items, tenant_id, names, self._clock())
+        found: dict[str | int, ItemFacts] = {}
+        missing = []
+        now = self._clock()
+        for name in names:
+            place = (tenant_id, name)
+            entry = self._items.get(place)
+            if entry is None or now - entry[0] > FORGOTTEN_S:
+                missing.append(name)
+                continue
+            found[name] = entry[1]
+            if now - entry[0] > REMEMBERED_S:
+                self._due[place] = None
         if missing:
-            texts = [name for name in missing if isinstance(name, str)]
-            ids = [name for name in missing if isinstance(name, int)]
-            async with self._reading.connect() as connection:
-                loaded: list[ItemFacts] = []
-                if texts:
-                    loaded += await connection.run_sync(load_items, tenant_id, names=texts)
-                if ids:
-                    loaded += await connection.run_sync(load_items, tenant_id, ids=ids)
-            for facts in loaded:
-                for name in (facts.external_id, facts.id):
-                    self._remember(self._items, tenant_id, name, facts)
-                    found[name] = facts
+            found |= await self._load(tenant_id, missing)
+        if self._due and self._renewal is None:
+            self._renewal = asyncio.create_task(self._renew())
         return found
+
+    async def _load(self, tenant_id: int, names: Sequence[str | int]) -> dict[str | int, ItemFacts]:
+        """Read items and remember them under their name and their id."""
+        texts = [name for name in names if isinstance(name, str)]
+        ids = [name for name in names if isinstance(name, int)]
+        loaded: list[ItemFacts] = []
+        async with self._reading.connect() as connection:
+            if texts:
+                loaded += await connection.run_sync(load_items, tenant_id, names=texts)
+            if ids:
+                loaded += await connection.run_sync(load_items, tenant_id, ids=ids)
+        now = self._clock()
+        if len(self._items) + 2 * len(loaded) > REMEMBERED_LIMIT:
+            self._items.clear()
+        found: dict[str | int, ItemFacts] = {}
+        for facts in loaded:
+            found[facts.external_id] = found[facts.id] = facts
+            self._items[tenant_id, facts.external_id] = self._items[tenant_id, facts.id] = (now, facts)
+        for name in names:
+            if name not in found:
+                self._items.pop((tenant_id, name), None)
+        return found
+
+    async def _renew(self) -> None:
+        """Read again what is due, some at a time."""
+        try:
+            while self._due:
+                tenant_id = next(iter(self._due))[0]
+                names = [name for of, name in self._due if of == tenant_id][:RENEWED_AT_ONCE]
+                for name in names:
+                    del self._due[tenant_id, name]
+                await self._load(tenant_id, names)
+        except (SQLAlchemyError, OSError):
+            log.warning("items could not be read again", exc_info=True)  # the next use tries again
+        finally:
+            self._renewal = None
 
     async def learners(self, tenant_id: int, names: Iterable[str]) -> dict[str, int]:
         """Learner ids by external id; unknown learners are absent."""
-        found, missing = _remembered(self._learners, tenant_id, names, self._clock())
+        found, missing = {}, []
+        for name in names:
+            learner_id = self._learners.get((tenant_id, name))
+            if learner_id is None:
+                missing.append(name)
+            else:
+                found[name] = learner_id
         if missing:
             async with self._reading.connect() as connection:
                 loaded = await connection.run_sync(load_learners, tenant_id, missing)
+            if len(self._learners) + len(loaded) > REMEMBERED_LIMIT:
+                self._learners.clear()
             for name, learner_id in loaded:
-                self._remember(self._learners, tenant_id, name, learner_id)
-                found[name] = learner_id
+                found[name] = self._learners[tenant_id, name] = learner_id
         return found
 
+    def forget_learner(self, tenant_id: int, name: str) -> None:
+        """Look a learner up anew: it was not where it was thought to be."""
+        self._learners.pop((tenant_id, name), None)
+
     def forget(self) -> None:
-        """Read everything anew."""
+        """Look everything up anew."""
         self._items.clear()
         self._learners.clear()
+
+    async def close(self) -> None:
+        """Wait for what is being read."""
+        self._due.clear()
+        if self._renewal is not None:
+            await self._renewal
 
     async def code(self, kind: str, literal: str | None) -> int | None:
         """The code of a `source` or `platform`, a new one for a new literal; None when there is no room."""
@@ -188,22 +254,3 @@ class Catalogue:
                 continue
             self._codes[kind, literal] = code
             return
-
-    def _remember(self, memory: dict[Any, Any], tenant_id: int, name: str | int, value: Any) -> None:
-        if len(memory) >= REMEMBERED_LIMIT:
-            memory.clear()
-        memory[tenant_id, name] = (self._clock() + REMEMBERED_S, value)
-
-
-def _remembered(
-    memory: dict[Any, Any], tenant_id: int, names: Iterable[Any], now: float
-) -> tuple[dict[Any, Any], list[Any]]:
-    """What is remembered and still fresh, and the names of the rest."""
-    found, missing = {}, []
-    for name in names:
-        entry = memory.get((tenant_id, name))
-        if entry is not None and entry[0] > now:
-            found[name] = entry[1]
-        else:
-            missing.append(name)
-    return found, missing

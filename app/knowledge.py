@@ -15,9 +15,10 @@ from sqlalchemy import Connection, Select, or_, select
 
 from app.catalogue import TABLES, ItemFacts, bundle, item, load_items, with_bundle
 from app.tables import NATIVE_STREAM
-from tracing import KnowledgeState, Mastery, Observation, Parameters, mastery, observe, start_state
+from tracing import KnowledgeState, Observation, Parameters, advance, mastery, observe, start_state
 from tracing.ednet import ACTIONS, KT1, MS_PER_DAY, answers
 from tracing.errors import ArtifactError
+from tracing.glance import glance
 
 SNAPSHOT_EVERY = 500
 REPLAY_LIMIT = 500
@@ -249,6 +250,7 @@ def what_is_known(
     if not components:
         return []
     found = mastery([state], tuple(components), max(at, state.at), parameters)
+    columns = (found.mean, found.low, found.high, found.evidence, found.half_life)
     return [
         {
             "kc": name,
@@ -260,7 +262,7 @@ def what_is_known(
             "enough_evidence": evidence >= ENOUGH_EVIDENCE,
         }
         for name, mean, low, high, evidence, half_life in zip(
-            components.values(), *_columns(found), strict=True
+            components.values(), *(column[0].tolist() for column in columns), strict=True
         )
     ]
 
@@ -269,21 +271,15 @@ def what_was_touched(
     state: KnowledgeState, components: Mapping[int, str], at: float, parameters: Parameters
 ) -> dict[str, dict[str, Any]]:
     """Mastery of components as the answer to an interaction tells it, by name."""
-    if not components:
-        return {}
-    found = mastery([state], tuple(components), max(at, state.at), parameters)
-    return {
-        name: {
+    state = advance(state, at, parameters) if at > state.at else state
+    touched = {}
+    for key, name in components.items():
+        mean, low, high, evidence = glance(state, key, state.at, parameters)
+        touched[name] = {
             "kc": name,
             "mastery": round(mean, 6),
             "low": round(low, 6),
             "high": round(high, 6),
             "evidence": evidence,
         }
-        for name, mean, low, high, evidence, _ in zip(components.values(), *_columns(found), strict=True)
-    }
-
-
-def _columns(found: Mastery) -> tuple[list[Any], ...]:
-    columns = (found.mean, found.low, found.high, found.evidence, found.half_life)
-    return tuple(column[0].tolist() for column in columns)
+    return touched

@@ -81,7 +81,7 @@ class Recorder:
         waiting: list[Entry] = []
         tracks: list[Track] = []
         async with self._ledger.transaction(tenant_id) as transaction:
-            fresh, counters = await self._sift(transaction, entries, results)
+            fresh, counters = await self._sift(transaction, tenant_id, entries, results)
             if fresh:
                 judge(fresh, await self._visits(tenant_id, fresh))
                 tracks = await self._tracks(transaction, tenant_id, fresh)
@@ -117,7 +117,11 @@ class Recorder:
         return writes
 
     async def _sift(
-        self, transaction: Transaction, entries: list[Entry], results: list[tuple[Entry, Result]]
+        self,
+        transaction: Transaction,
+        tenant_id: int,
+        entries: list[Entry],
+        results: list[tuple[Entry, Result]],
     ) -> tuple[list[Entry], dict[int, int]]:
         """Lock the learners and set aside what was written before; gives the rest, and the counters."""
         counters = await transaction.lock(sorted({entry.learner_id for entry in entries}))
@@ -128,6 +132,7 @@ class Recorder:
             if first is None and entry.learner_id in counters:
                 fresh.append(entry)
             elif first is None:
+                self._catalogue.forget_learner(tenant_id, entry.event.learner)
                 results.append((entry, unknown_learner(entry.event.learner)))
             elif first.body_sha256 == entry.digest:
                 results.append((entry, Result("duplicate", first.answer)))

@@ -91,6 +91,7 @@ class InteractionWriter:
         self._stale_wake.set()
         if self._tasks:
             await asyncio.gather(*self._tasks)
+        await self.catalogue.close()
         await self._ledger.close()
 
     @property

@@ -136,20 +136,16 @@ def _meet(state: KnowledgeState, keys: Keys, constants: Population) -> Knowledge
     inside = place < len(state.components)
     if inside.all() and (state.components[place] == keys).all():
         return state
-    new = np.setdiff1d(keys, state.components)
-    where = np.searchsorted(state.components, new)
-    b = state.belief
-    fill = {
-        "var_lasting": float(constants.lasting_variance),
-        "var_passing": float(constants.passing_variance),
-    }
-    moments = {name: np.insert(getattr(b, name), where, fill.get(name, 0.0)) for name in Belief._fields[5:]}
-    return replace(
-        state,
-        components=np.insert(state.components, where, new),
-        evidence=np.insert(state.evidence, where, 0),
-        belief=b._replace(**moments),
-    )
+    components = np.unique(np.concatenate([state.components, keys]))
+    old = np.searchsorted(components, state.components)
+    evidence = np.zeros(len(components), np.int64)
+    evidence[old] = state.evidence
+    moments = np.zeros((len(Belief._fields) - 5, len(components)))
+    moments[Belief._fields.index("var_lasting") - 5] = constants.lasting_variance
+    moments[Belief._fields.index("var_passing") - 5] = constants.passing_variance
+    moments[:, old] = state.belief[5:]
+    belief = Belief(*state.belief[:5], *moments)
+    return replace(state, components=components, evidence=evidence, belief=belief)
 
 
 def _recall(items: Items, item: int, at: float, constants: Population) -> Memory:
