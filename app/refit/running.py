@@ -1,4 +1,4 @@
-"""A run of the refit, from taking it up to the last state brought to the new fit. torch is loaded here only."""
+"""A run of the refit, from taking it up to the last state brought to the new fit. Here torch is loaded."""
 
 import time
 from collections.abc import Callable
