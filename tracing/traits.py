@@ -37,8 +37,12 @@ class Traits:
 
     @property
     def reliability(self) -> Floats:
-        """1 - posterior variance / population variance, [L, 2]; below .5 a trait should not be shown."""
-        return 1.0 - (self.spread / self.prior_spread) ** 2
+        """1 - posterior variance / population variance, [L, 2]; below .5 a trait should not be shown.
+
+        Answers that contradict each other can leave more variance than the population has: 0 then.
+        """
+        reliability: Floats = np.maximum(1.0 - (self.spread / self.prior_spread) ** 2, 0.0)
+        return reliability
 
 
 def fit_traits(
