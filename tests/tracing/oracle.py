@@ -84,17 +84,17 @@ class DenseFilter:
         if self.day is not None and day != self.day:
             kept = np.exp(-self.rate * (day - self.day))
             self.mean = self.mean * kept
-            self.covariance = self.covariance * kept[:, None] * kept
+            self.covariance *= np.outer(kept, kept)
             self.covariance[np.diag_indices_from(self.covariance)] += self.stationary * (1 - kept**2)
         self.day = day
 
-    def direction(self, components: tuple[int, ...], weights: tuple[float, ...]) -> Floats:
-        """The row h with logit = h . coordinates - difficulty."""
-        h = np.zeros(len(self.mean))
-        h[:2] = 1.0
-        for k, weight in zip(components, weights, strict=True):
-            h[[2 + k, 2 + self.components + k]] += weight
-        return h
+    def direction(self, answer: Answer) -> tuple[NDArray[np.int64], Floats]:
+        """The row h with logit = h . coordinates - difficulty: where it is not zero, and what it is there."""
+        lasting = 2 + np.array(answer.components, np.int64)
+        weights = np.array(answer.weights)
+        return np.concatenate([[0, 1], lasting, lasting + self.components]), np.concatenate(
+            [[1.0, 1.0], weights, weights]
+        )
 
     def recall(self, item: int) -> tuple[float, float]:
         """Mean and variance of an item's memory now."""
@@ -108,11 +108,11 @@ class DenseFilter:
     def outlook(self, answer: Answer) -> tuple[float, float]:
         """Mean and variance of the logit of a right answer, before it."""
         self.advance(answer.day)
-        h = self.direction(answer.components, answer.weights)
+        places, h = self.direction(answer)
         memory, uncertain = self.recall(answer.item)
         return (
-            float(h @ self.mean + memory - answer.difficulty),
-            float(h @ self.covariance @ h + uncertain),
+            float(h @ self.mean[places] + memory - answer.difficulty),
+            float(h @ self.covariance[np.ix_(places, places)] @ h + uncertain),
         )
 
     def observe(self, answer: Answer) -> float:
@@ -122,10 +122,11 @@ class DenseFilter:
         kappa = 1 / np.sqrt(1 + np.pi * variance / 8)
         p = 1 / (1 + np.exp(-kappa * mean))
         slope, curvature = kappa * (y - p), kappa**2 * p * (1 - p)
-        ph = self.covariance @ self.direction(answer.components, answer.weights)
+        places, h = self.direction(answer)
+        ph = h @ self.covariance[places]
         memory, uncertain = self.recall(answer.item)
         self.mean = self.mean + ph * slope
-        self.covariance = self.covariance - np.outer(ph, ph * curvature)
+        self.covariance -= np.outer(ph, ph * curvature)
         self.covariance[0, 0] += c.ability_drift
         for component, practised in zip(answer.components, answer.practised, strict=True):
             self.mean[2 + component] += practised * (c.lasting_gain_right if y else c.lasting_gain_wrong)
