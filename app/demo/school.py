@@ -38,13 +38,13 @@ FORGETFUL = {
 }
 """How the pupils differ from the prior's centre: practice helps more, and most of it fades; as an item is
 another instance each time, meeting it again helps less."""
-DAYS = 60
-"""How long before today the pupils began."""
+IDLE_DAYS = 4.0
+"""Mean time since a pupil's last answer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """How large a school is: pupils, and answers of each."""
+    """How large a school is: pupils, and answers of each (a third more or fewer)."""
 
     pupils: int = 200
     answers: int = 60
@@ -109,10 +109,18 @@ def draw_answers(course: Course, generator: Generator, size: Size, today_ms: int
     )
     start = begin_at(course, generator, size.pupils)
     order = CurriculumOrder(len(course.items), start, pace=0.7)
-    answers = np.full(size.pupils, size.answers)
-    begin = today_ms - today_ms % MS_PER_DAY - DAYS * MS_PER_DAY
-    drawn = simulate(truth, items, answers, generator, choose=order, begin_ms=int(begin)).answers
-    return drawn.filter(pl.col("timestamp") < today_ms)
+    answers = generator.integers(size.answers * 2 // 3, size.answers * 4 // 3 + 1, size.pupils)
+    drawn = simulate(truth, items, answers, generator, choose=order, begin_ms=0).answers
+    return end_before(drawn, today_ms, generator)
+
+
+def end_before(answers: pl.DataFrame, today_ms: int, generator: Generator) -> pl.DataFrame:
+    """The answers with each pupil's history moved to end a few days before today, gaps as they are."""
+    last = answers.group_by("learner", maintain_order=True).agg(last=pl.col("timestamp").max())
+    idle = (generator.exponential(IDLE_DAYS, last.height) * MS_PER_DAY).astype(np.int64) + 1
+    moved = last.select("learner", shift=today_ms - pl.Series(idle) - pl.col("last"))
+    joined = answers.join(moved, on="learner", how="left", maintain_order="left")
+    return joined.with_columns(timestamp=pl.col("timestamp") + pl.col("shift")).drop("shift")
 
 
 def difficulties(course: Course, generator: Generator) -> Floats:

@@ -22,6 +22,7 @@ from app.demo.school import CLASS_GRADE, CLASS_SIZE, Size, draw_answers, read_co
 from app.demo.stages import SOURCE, Credentials, DemoError, Place, make_school
 from app.ednet_files import course_frames
 from curriculum.problems import item_ids
+from tracing.ednet import MS_PER_DAY
 
 SMALL = Size(pupils=40, answers=12)
 TODAY_MS = 1_760_000_000_000
@@ -66,6 +67,12 @@ def test_a_seed_names_a_school() -> None:
     assert 0.5 < draw(0)["correct"].mean() < 0.9  # type: ignore[operator]
 
 
+def test_pupils_are_at_it_until_today() -> None:
+    drawn = draw_answers(read_course(), np.random.default_rng(0), SMALL, TODAY_MS)
+    idle = (TODAY_MS - drawn.group_by("learner").agg(pl.col("timestamp").max())["timestamp"]) / MS_PER_DAY
+    assert 0 < idle.min() < 1 < idle.median() < 7  # type: ignore[operator]
+
+
 def test_the_class_learns_the_same_grade() -> None:
     course = read_course()
     drawn = draw_answers(course, np.random.default_rng(0), SMALL, TODAY_MS)
@@ -90,7 +97,9 @@ async def test_stages_make_a_school_that_can_be_used(place: Place) -> None:
     engine = open_engine(place.settings())
     answers, items, edges = course_frames(engine, 1)
     engine.dispose()
-    assert answers.height == SMALL.pupils * SMALL.answers
+    each = answers.group_by("learner").len()["len"]
+    assert len(each) == SMALL.pupils
+    assert SMALL.answers * 2 // 3 <= each.min() < each.max() <= SMALL.answers * 4 // 3  # type: ignore[operator]
     assert items.height == len(item_ids())
     assert len(edges) == len(read_course().edges)
     assert count(place, "enrolment") == CLASS_SIZE
