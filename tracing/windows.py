@@ -104,7 +104,8 @@ class Windows:
             loading_weights(self.combinations, transfer, constants.sharing), self.combinations.practised
         )
         lengths = self.sequences.lengths[padded.learners]
-        for t, stand, _ in run(padded, begin(padded, constants), course, constants):
+        stop = (int(lengths.max()) - 1) // self.width * self.width  # where the last window starts
+        for t, stand, _ in run(padded, begin(padded, constants), course, constants, stop=stop):
             if (t + 1) % self.width == 0:
                 for b in np.flatnonzero(lengths > t + 1).tolist():
                     yield int(self.first[padded.learners[b]]) + (t + 1) // self.width, b, stand
