@@ -9,11 +9,23 @@ import orjson
 from app.catalogue import ItemFacts
 from app.errors import Problem
 from app.events import ANSWERING, Event
-from app.knowledge import Learning, Trace, day_of, timestamp_of, what_was_touched
+from app.knowledge import (
+    SNAPSHOT_EVERY,
+    Learning,
+    Trace,
+    as_told,
+    day_of,
+    timestamp_of,
+    what_was_touched,
+)
 from app.ledger import StoredState, Writes
 from app.tables import NATIVE_STREAM
 from tracing import KnowledgeState, Observation, Parameters
 from tracing.ednet import ACTIONS
+from tracing.together import Said, Turn, fits_together, observe_together
+
+TOGETHER = 3
+"""From how many learners on it is quicker to take them side by side."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +172,7 @@ def judge(entries: Iterable[Entry], visits: Mapping[tuple[int, int], Visit]) -> 
                     entry.touched |= dict(zip(facts.components, facts.names, strict=True))
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Track:
     """A learner's knowledge of a course while a group goes through it.
 
@@ -176,23 +188,31 @@ class Track:
     is_stale: bool = False
     drop_above: int | None = None
     entries: list[Entry] = field(default_factory=list)
+    labels: list[Observation] = field(default_factory=list)
+    touched: dict[int, str] = field(default_factory=dict)
+    known: dict[str, Any] | None = None
 
-    @property
-    def labels(self) -> list[Observation]:
-        """The labels that the group brings."""
-        return [seen for entry in self.entries for seen in entry.labels]
+    def add(self, entry: Entry) -> None:
+        """Let a judged event of the learner in the course belong to the track."""
+        self.entries.append(entry)
+        self.labels += entry.labels
+        self.touched |= entry.touched
 
     def needs_replay(self) -> bool:
         """Whether a label lies before the state, or there is more to read than the group brings."""
-        labels = self.labels
-        if self.is_unread or (self.is_stale and labels):
+        if self.is_unread or (self.is_stale and self.labels):
             return True
         at = self.trace.state.at
-        for seen in labels:
+        for seen in self.labels:
             if seen.at < at:
                 return True
             at = seen.at
         return False
+
+    @property
+    def told_at(self) -> float:
+        """The day for which the answers tell what is known."""
+        return max(self.trace.state.at, *(day_of(entry.event.timestamp) for entry in self.entries))
 
     def observe(self) -> None:
         """Take in the labels."""
@@ -200,20 +220,36 @@ class Track:
             for seen in self.labels:
                 self.trace.observe(seen, self.parameters)
 
+    def turn(self) -> Turn | None:
+        """The labels as a turn beside others; None where a snapshot may be due on the way."""
+        trace = self.trace
+        if trace.state.answers + len(self.labels) > trace.snapshot_answers + SNAPSHOT_EVERY:
+            return None
+        turn = Turn(trace.state, self.labels, tuple(self.touched), self.told_at)
+        return turn if fits_together(turn) else None
+
+    def take(self, said: Said) -> None:
+        """What a turn came to."""
+        self.trace.state = said.state
+        self.known = {
+            name: as_told(name, *found)
+            for name, found in zip(self.touched.values(), said.touched, strict=True)
+        }
+
     def finish(self, writes: Writes) -> None:
         """Add the rows of the state and the snapshots, and the answers: all by the state after the group."""
-        state, known = self.trace.state, {}
-        if self.parameters is not None:
-            at = max(state.at, *(day_of(entry.event.timestamp) for entry in self.entries))
-            touched = {key: name for entry in self.entries for key, name in entry.touched.items()}
-            known = what_was_touched(state, touched, at, self.parameters)
+        state, known = self.trace.state, self.known
+        if known is None:
+            known = {}
+            if self.parameters is not None:
+                known = what_was_touched(state, self.touched, self.told_at, self.parameters)
         for entry in self.entries:
             entry.first_answer = entry.answer(state, known)
             writes.keys.append(
                 (entry.event.event_id, entry.learner_id, entry.seq, entry.digest, entry.first_answer)
             )
         last_seq = self.entries[-1].seq
-        if self.is_unread or any(entry.labels for entry in self.entries):
+        if self.is_unread or self.labels:
             version = self.stored.version if self.stored else None
             writes.states.append((self.state_row(last_seq), version))
         if self.drop_above is not None:
@@ -240,3 +276,23 @@ class Track:
             (who.learner_id, who.course_id, state.answers, state.fit_id, last_seq, state.to_bytes())
             for state in self.trace.taken
         ]
+
+
+def move_on(tracks: Iterable[Track]) -> None:
+    """Take in the labels of tracks that need no replay, side by side where that is quicker."""
+    by_fit: dict[int, list[tuple[Track, Turn]]] = {}
+    for track in tracks:
+        turn = track.turn() if track.parameters is not None else None
+        if turn is None:
+            track.observe()
+        else:
+            by_fit.setdefault(id(track.parameters), []).append((track, turn))
+    for beside in by_fit.values():
+        parameters = beside[0][0].parameters
+        if len(beside) < TOGETHER or parameters is None:
+            for track, _ in beside:
+                track.observe()
+            continue
+        said = observe_together([turn for _, turn in beside], parameters)
+        for (track, _), found in zip(beside, said, strict=True):
+            track.take(found)

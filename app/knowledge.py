@@ -272,14 +272,17 @@ def what_was_touched(
 ) -> dict[str, dict[str, Any]]:
     """Mastery of components as the answer to an interaction tells it, by name."""
     state = advance(state, at, parameters) if at > state.at else state
-    touched = {}
-    for key, name in components.items():
-        mean, low, high, evidence = glance(state, key, state.at, parameters)
-        touched[name] = {
-            "kc": name,
-            "mastery": round(mean, 6),
-            "low": round(low, 6),
-            "high": round(high, 6),
-            "evidence": evidence,
-        }
-    return touched
+    return {
+        name: as_told(name, *glance(state, key, state.at, parameters)) for key, name in components.items()
+    }
+
+
+def as_told(name: str, mean: float, low: float, high: float, evidence: int) -> dict[str, Any]:
+    """Mastery of a component as it stands in the answer to an interaction."""
+    return {
+        "kc": name,
+        "mastery": round(mean, 6),
+        "low": round(low, 6),
+        "high": round(high, 6),
+        "evidence": evidence,
+    }

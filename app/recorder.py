@@ -8,7 +8,7 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.catalogue import Catalogue
-from app.group import Entry, Result, Track, Visit, judge, rejected
+from app.group import Entry, Result, Track, Visit, judge, move_on, rejected
 from app.knowledge import Learning, Trace, visit_rows, way_to
 from app.ledger import Ledger, Pair, StoredState, Transaction, Writes
 from app.registry import Registry
@@ -108,11 +108,11 @@ class Recorder:
                 entry.seq = counters[entry.learner_id] = counters[entry.learner_id] + 1
                 writes.counters[entry.learner_id] = entry.seq
                 writes.events.append(entry.row())
+        late = [track for track in tracks if track.needs_replay()]
+        move_on(track for track in tracks if track not in late)
+        for track in late:
+            await self._replay(track)
         for track in tracks:
-            if track.needs_replay():
-                await self._replay(track)
-            else:
-                track.observe()
             track.finish(writes)
         return writes
 
@@ -167,7 +167,8 @@ class Recorder:
         for pair, of_pair in by_pair.items():
             track = await self._track(Learning(tenant_id, *pair), stored.get(pair))
             track.is_unread |= pair in unread
-            track.entries = of_pair
+            for entry in of_pair:
+                track.add(entry)
             tracks.append(track)
         return tracks
 

@@ -165,7 +165,7 @@ def _store(items: Items, item: int, memory: Memory, at: float) -> Items:
             values[place] = value
         return Items(items.keys, *copies)
     keys, mean, variance, day = (
-        _insert(values, place, value) for values, value in zip(items, new, strict=True)
+        inserted(values, place, value) for values, value in zip(items, new, strict=True)
     )
     if len(keys) > ITEM_LIMIT:
         oldest = int(day.argmin())
@@ -173,8 +173,8 @@ def _store(items: Items, item: int, memory: Memory, at: float) -> Items:
     return Items(keys, mean, variance, day)
 
 
-def _insert(values: NDArray[Any], place: int, value: float) -> NDArray[Any]:
-    """np.insert of one value, in an eighth of its time."""
+def inserted(values: NDArray[Any], place: int, value: float) -> NDArray[Any]:
+    """A copy with a value put in before `place`: np.insert in an eighth of its time."""
     longer = np.empty(len(values) + 1, values.dtype)
     longer[:place], longer[place], longer[place + 1 :] = values[:place], value, values[place:]
     return longer
