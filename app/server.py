@@ -5,7 +5,7 @@ import asyncio
 import uvicorn
 
 from app.database import UnusableDatabase
-from app.main import create_app
+from app.main import collect_rarely, create_app
 from app.migrate import migrate
 from app.observability import configure_logging
 from app.resources import open_resources
@@ -55,6 +55,8 @@ def run(settings: Settings, processes: int = 1) -> None:
         "timeout_graceful_shutdown": GRACE_S,
     }
     if processes == 1:
-        uvicorn.run(create_app(settings), **options)  # type: ignore[arg-type]
+        app = create_app(settings)
+        collect_rarely()
+        uvicorn.run(app, **options)  # type: ignore[arg-type]
     else:
         uvicorn.run("app.main:app_from_environment", factory=True, workers=processes, **options)  # type: ignore[arg-type]
