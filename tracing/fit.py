@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from pyro.infer import SVI, Trace_ELBO
 from pyro.optim import ClippedAdam
+from torch import Tensor
 
 from tracing.batch import Course
 from tracing.errors import DeviceUnavailable, DidNotConverge, NotEnoughData
@@ -18,7 +19,7 @@ from tracing.graph import close, transfer_weights
 from tracing.guide import population_guide
 from tracing.items import ItemLevels, fit_items, fit_items_without_own, median_difficulties
 from tracing.loadings import Combinations, loading_weights
-from tracing.model import EDGE_PRIOR_LOGIT, population_model
+from tracing.model import EDGE_PRIOR_LOGIT, Evidence, population_model
 from tracing.parameters import Parameters
 from tracing.population import Population, from_vector, prior_location, prior_spread, with_floats
 from tracing.psi_kt import item_combinations
@@ -44,6 +45,18 @@ class FitConfig:
     learning_rate: float = 0.2
     folds: int = 3
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        least = {"steps": 1, "batch": 1, "window": 1, "answers": 1, "history": 1, "folds": 2}
+        wrong = [
+            f"{name} is {getattr(self, name)}, at least {n}"
+            for name, n in least.items()
+            if getattr(self, name) < n
+        ]
+        if not self.learning_rate > 0:
+            wrong.append(f"learning_rate is {self.learning_rate}, more than 0")
+        if wrong:
+            raise ValueError(f"FitConfig cannot be used: {'; '.join(wrong)} is needed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,10 +186,11 @@ def fit_population(
     refresh = (0, config.steps // 3, 2 * config.steps // 3)
     decay = 0.1 ** (1.0 / config.steps)
     losses: list[float] = []
+    evidence = finite(windows.log_evidence)
     with torch.random.fork_rng(devices=[]), pyro.get_param_store().scope():
         torch.manual_seed(config.seed)
         svi = SVI(
-            lambda batch: population_model(windows.log_evidence, len(windows), len(edge_start), batch),
+            lambda batch: population_model(evidence, len(windows), len(edge_start), batch),
             lambda batch: population_guide(start_tensor, edge_tensor),
             ClippedAdam({"lr": config.learning_rate, "lrd": decay, "clip_norm": 1e6}),
             Trace_ELBO(),
@@ -188,13 +202,26 @@ def fit_population(
                 windows.carry(centre + unit * current, 1.0 / (1.0 + np.exp(-edges)), slopes=number > 0)
             batch = np.sort(generator.choice(len(windows), min(config.batch, len(windows)), replace=False))
             losses.append(svi.step(batch) / chosen.rows)
-            if not np.isfinite(losses[-1]):
-                raise DidNotConverge(f"the evidence is not finite at step {number}; the promoted fit stays")
+            if not np.isfinite([losses[-1], *_value("constants.location")]).all():
+                raise DidNotConverge(f"the constants are not finite after step {number}: no fit")
             say(Progress("population", number + 1, config.steps, float(np.mean(losses[-20:]))))
         location, spread = centre + unit * _value("constants.location"), unit * _value("constants.scale")
         none = np.empty(0)
         edge = (_value("edges.location"), _value("edges.scale")) if len(edge_start) else (none, none)
     return FittedPopulation(location, spread, *edge, float(np.mean(losses[-20:])))
+
+
+def finite(evidence: Evidence) -> Evidence:
+    """The same evidence; raises DidNotConverge where it is not finite (Pyro would blame a factor's range)."""
+
+    def checked(constants: Tensor, edges: Tensor, batch: NDArray[np.int64]) -> Tensor:
+        found = evidence(constants, edges, batch)
+        if not torch.isfinite(found).all():
+            bad = int((~torch.isfinite(found)).sum())
+            raise DidNotConverge(f"the evidence of {bad} of {len(batch)} windows is not finite: no fit")
+        return found
+
+    return checked
 
 
 def known_edge_logits(fit: Parameters, catalogue: Catalogue) -> Floats:

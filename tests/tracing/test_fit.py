@@ -1,6 +1,7 @@
 """The fit: deterministic, better than its prior, one likelihood with what serves, nothing left behind."""
 
 import random
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 from tracing import Observation, Parameters, mastery, observe, population_parameters, start_state
 from tracing.batch import Course, begin, pad, run
-from tracing.errors import DeviceUnavailable, NotEnoughData
+from tracing.errors import DeviceUnavailable, DidNotConverge, NotEnoughData
 from tracing.filtering import view
 from tracing.fit import FitConfig, Fitted, Progress, choose_answers, fit, known_edge_logits
 from tracing.graph import transfer_weights
@@ -26,7 +27,7 @@ from tracing.sequences import Sequences, build_sequences
 from tracing.simulate import draw_parameters, simulate
 from tracing.windows import to_device
 
-SMALL = FitConfig(steps=8, window=32, batch=64, learning_rate=0.3, folds=2)
+SMALL = FitConfig(steps=6, window=32, batch=64, learning_rate=0.3, folds=2)
 EDGES = [(101, 102), (102, 103), (103, 104)]
 
 
@@ -42,6 +43,14 @@ def school(seed: int = 0, learners: int = 40, answers: int = 40) -> Sequences:
     return build_sequences(
         simulate(truth, items, np.full(learners, answers), generator).answers, items, EDGES
     )
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quick_traits() -> Iterator[None]:
+    """Fewer steps for the spread of traits, which tests/tracing/test_traits.py looks at."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tracing.traits.STEPS", 10)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -214,6 +223,20 @@ def test_too_few_learners_are_refused(sequences: Sequences) -> None:
         only = sequences.keep_rows(np.isin(sequences.learner_of_row, kept))
         with pytest.raises(NotEnoughData, match=f"at least 2 learners; there are {len(kept)}"):
             fit(only, SMALL, device="cpu")
+
+
+def test_settings_that_make_no_sense_are_named_all_at_once() -> None:
+    with pytest.raises(
+        ValueError, match=r"steps is 0, at least 1; folds is 1, at least 2; learning_rate is 0"
+    ):
+        FitConfig(steps=0, folds=1, learning_rate=0.0)
+
+
+def test_evidence_that_is_not_finite_stops_the_fit(sequences: Sequences) -> None:
+    days = sequences.days.copy()
+    days[5] = np.nan
+    with pytest.raises(DidNotConverge, match="of 64 windows is not finite"):
+        fit(replace(sequences, days=days), SMALL, device="cpu")
 
 
 def test_two_learners_are_enough() -> None:
