@@ -134,6 +134,7 @@ def _half_life(form: Floats, passing: Floats, constants: Population) -> Floats:
     """Days until |form e^(-r1 t) + passing e^(-r2 t)| has halved for good; [L, K].
 
     Terms of opposite sign may cancel first and leave the slower one to fade: only the last crossing counts.
+    The bisection meets that one, as form passes in minutes and what is forgotten takes days.
     """
     slow = np.asarray(constants.forgetting_rate)[:, None]
     fast = constants.form_rate
@@ -145,10 +146,7 @@ def _half_life(form: Floats, passing: Floats, constants: Population) -> Floats:
     now = left(np.zeros_like(passing))
     something = now > 0.01
     target = np.where(something, now / 2, 1.0)
-    opposed = (form * passing < 0.0) & (fast != slow)
-    ratio = np.where(opposed, -fast * form, 1.0) / np.where(opposed, slow * passing, 1.0)
-    turn = np.maximum(np.log(ratio) / np.where(opposed, fast - slow, 1.0), 0.0)  # where the sum turns
-    low = np.where(left(turn) > target, turn, 0.0)
+    low = np.zeros_like(passing)
     high = np.log(np.maximum(np.abs(form) + np.abs(passing), target) / target) / np.minimum(slow, fast)
     for _ in range(40):
         middle = (low + high) / 2

@@ -29,8 +29,9 @@ class SmallCourse:
     edges: tuple[tuple[int, int], ...]
 
     def history(self, generator: Generator, answers: int, begin_ms: int = BEGIN_MS) -> list[Observation]:
-        """Random answers to random items with gaps of 0 s to 90 days."""
-        at = begin_ms + np.cumsum(generator.choice(GAPS, answers, p=CHANCE))
+        """Random answers to random items with gaps of 0 s to 90 days, the first at `begin_ms`."""
+        gaps = generator.choice(GAPS, answers, p=CHANCE)
+        at = begin_ms + np.cumsum(gaps) - gaps[:1]
         items = generator.choice(list(self.tags), answers)
         right = generator.random(answers) < 0.6
         return [

@@ -163,10 +163,10 @@ def test_right_answers_raise_and_wrong_ones_lower_what_is_expected() -> None:
 
 def test_the_item_met_longest_ago_makes_room(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tracing.filtering.ITEM_LIMIT", 4)
-    events = [Observation(item, (10,), True, DAY + n) for n, item in enumerate((50, 10, 40, 30, 50, 20))]
+    events = [Observation(item, (10,), True, DAY + n) for n, item in enumerate((50, 30, 40, 10, 50, 20))]
     state = filter_sequence(start_state(P), events, P)
-    assert state.items.keys.tolist() == [20, 30, 40, 50]
-    assert state.items.day.tolist() == [DAY + 5, DAY + 3, DAY + 2, DAY + 4]
+    assert state.items.keys.tolist() == [10, 20, 40, 50]
+    assert state.items.day.tolist() == [DAY + 3, DAY + 5, DAY + 2, DAY + 4]
     same(filter_sequence(start_state(P), events, P), state)
     ties = [Observation(item, (10,), True, DAY) for item in (3, 9, 7, 5, 8)]
     assert filter_sequence(start_state(P), ties, P).items.keys.tolist() == [5, 7, 8, 9]

@@ -183,6 +183,20 @@ def test_expected_gain_is_the_mean_change_over_both_outcomes() -> None:
     assert expected_gain(state, 1000, tags, at, later, p) == pytest.approx(change, rel=0.1)
 
 
+@pytest.mark.parametrize("tags", [(20,), (10,), (40, 20), (999,)])
+def test_practice_reaches_the_practised_and_not_their_prerequisites(tags: tuple[int, ...]) -> None:
+    """A gain of .1 whatever the outcome: mastery as if the practised components alone stood .1 higher."""
+    gains = dict.fromkeys(("lasting_gain_right", "lasting_gain_wrong"), 0.1)
+    gains |= dict.fromkeys(("passing_gain_right", "passing_gain_wrong"), 0.0)
+    p = replace(P, population=replace(P.population, **gains))
+    state = view(STATES[2], 1, tags, STATES[2].at, p).state
+    higher = state.belief.lasting + 0.1 * np.isin(state.components, tags)
+    lifted = replace(state, belief=state.belief._replace(lasting=higher))
+    shown = mastery([state, lifted], tags, NOW, p).mean
+    wanted = (shown[1] - shown[0]).mean()
+    assert expected_gain(state, 1, tags, NOW - 0.3, NOW, p) == pytest.approx(wanted, rel=1e-9)
+
+
 def test_moments_before_the_state_are_refused() -> None:
     state = STATES[0]
     with pytest.raises(TimeReversed, match="replay it"):

@@ -5,7 +5,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from tests.tracing.courses import BEGIN_MS, SmallCourse, small_course
+from tests.tracing.courses import BEGIN_MS, DAY, SmallCourse, small_course
 from tests.tracing.oracle import draw_outcomes
 from tracing.batch import Course, begin, pad, run
 from tracing.graph import transfer_weights
@@ -72,10 +72,10 @@ def test_windows_are_numbered_along_the_learners() -> None:
     assert windows.first.tolist() == [0, 5, 6, 7, 10, 11]
 
 
-@pytest.mark.parametrize("begin_ms", [BEGIN_MS, 0])
+@pytest.mark.parametrize("begin_ms", [BEGIN_MS, 0, -3 * DAY])
 @pytest.mark.parametrize("slopes", [False, True])
 def test_evidence_of_windows_adds_up_to_the_histories(slopes: bool, begin_ms: int) -> None:
-    """Learner by learner, also where the first answers lie on day 0."""
+    """Learner by learner, also where the first answers lie on day 0 or before 1970."""
     course, sequences = course_and_rows(begin_ms)
     windows, vector, chance = windows_of(course, sequences), prior_location(), np.array([0.9, 0.3, 0.6, 0.8])
     windows.carry(vector, chance, slopes=slopes)
