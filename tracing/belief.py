@@ -190,6 +190,23 @@ def assimilate(belief: Belief, loading: Loading, outlook: Outlook, site: Site) -
     )
 
 
+def is_law(belief: Belief) -> Array:
+    """Whether the moments [...] are those of a Gaussian: positive definite, for x and each component."""
+    determinant = belief.var_ability * belief.var_form - belief.cov_ability_form**2
+    precision_ability = column(belief.var_form / determinant)
+    precision_form = column(belief.var_ability / determinant)
+    precision_cross = column(-belief.cov_ability_form / determinant)
+    to_ability = precision_ability * belief.lasting_ability + precision_cross * belief.lasting_form
+    to_form = precision_cross * belief.lasting_ability + precision_form * belief.lasting_form
+    given_lasting = belief.var_lasting - belief.lasting_ability * to_ability - belief.lasting_form * to_form
+    shared = belief.cov_lasting_passing - belief.passing_ability * to_ability - belief.passing_form * to_form
+    to_ability = precision_ability * belief.passing_ability + precision_cross * belief.passing_form
+    to_form = precision_cross * belief.passing_ability + precision_form * belief.passing_form
+    given_passing = belief.var_passing - belief.passing_ability * to_ability - belief.passing_form * to_form
+    by_component = (given_lasting > 0) & (given_lasting * given_passing > shared * shared)
+    return (belief.var_ability > 0) & (determinant > 0) & by_component.all(-1)
+
+
 def practise(
     belief: Belief, loading: Loading, right: Array, answered: Array, constants: Population
 ) -> Belief:

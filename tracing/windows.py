@@ -5,7 +5,7 @@ constants too: `carry` can keep its slopes, and a window then starts from the fi
 the constants it was carried at, so that gradients reach back over the whole history.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tracing.batch import Carried, Course, Padded, begin, pad, run
-from tracing.belief import Belief
+from tracing.belief import Belief, is_law
 from tracing.graph import Closure, transfer_weights
 from tracing.loadings import Combinations, loading_weights
 from tracing.memory import Memory
@@ -193,24 +193,33 @@ class Windows:
         def move(values: NDArray[Any]) -> Tensor:
             return torch.as_tensor(values, device=self.device)
 
-        def expand(values: Floats) -> Tensor:
-            tensor = move(values)
-            if variants == 1:
-                return tensor[0]
-            shift = vector - move(self.centre)
-            start: Tensor = tensor[0] + torch.tensordot(shift, tensor[1:], 1)
-            return start
+        shift = vector - move(self.centre)
 
-        at = Belief(*expand(x), *expand(moments))
-        mask = [move(seen)] * 5 + [move(known)] * 9
-        belief = Belief(*(torch.where(m, a, f) for m, a, f in zip(mask, at, fresh.belief, strict=True)))
-        here, recalled = move(met), expand(memory)
-        return Carried(
-            belief,
-            Memory(*(torch.where(here, r, f) for r, f in zip(recalled, fresh.memory, strict=True))),
-            torch.where(here, move(met_day), fresh.memory_day),
-            move(day),
-        )
+        def start(belief: Sequence[Tensor], memory: Sequence[Tensor]) -> tuple[Belief, Memory]:
+            mask = [move(seen)] * 5 + [move(known)] * 9
+            mixed = (torch.where(m, b, f) for m, b, f in zip(mask, belief, fresh.belief, strict=True))
+            recalled = zip(memory, fresh.memory, strict=True)
+            return Belief(*mixed), Memory(*(torch.where(move(met), r, f) for r, f in recalled))
+
+        tensors = move(x), move(moments), move(memory)
+        at_x, at_moments, at_memory = (tensor[0] for tensor in tensors)
+        belief, recalled = start([*at_x, *at_moments], [*at_memory])
+        if variants > 1:
+            far_x, far_moments, far_memory = (t[0] + torch.tensordot(shift, t[1:], 1) for t in tensors)
+            moved, moved_memory = start([*far_x, *far_moments], [*far_memory])
+            # A long step can leave the laws; such a window starts where it was carried to.
+            legal = is_law(moved) & (moved_memory.variance > 0).all(-1)
+            belief = Belief(
+                *(torch.where(shaped(legal, b), m, b) for m, b in zip(moved, belief, strict=True))
+            )
+            both = zip(moved_memory, recalled, strict=True)
+            recalled = Memory(*(torch.where(shaped(legal, r), m, r) for m, r in both))
+        return Carried(belief, recalled, torch.where(move(met), move(met_day), fresh.memory_day), move(day))
+
+
+def shaped(mask: Tensor, values: Tensor) -> Tensor:
+    """A mask [B] made to broadcast with values [B] or [B, K]."""
+    return mask if values.ndim == 1 else mask[:, None]
 
 
 def to_device(padded: Padded, device: torch.device) -> Padded:
