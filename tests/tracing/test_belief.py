@@ -19,7 +19,7 @@ from tests.tracing.oracle import (
     posterior_mean,
 )
 from tracing import Observation, observe, start_state
-from tracing.belief import Belief, Loading, assimilate, elapse, foresee, practise
+from tracing.belief import Belief, Loading, assimilate, elapse, foresee, is_law, practise
 from tracing.ednet import MS_PER_DAY
 from tracing.filtering import view
 from tracing.likelihood import site
@@ -197,6 +197,19 @@ def test_variances_stay_positive_under_a_thousand_moves(seed: int) -> None:
     belief, _ = random_moves(seed, 1000)
     assert np.linalg.eigvalsh(blocks(belief)).min() > 0
     assert all(np.isfinite(values).all() for values in belief)
+
+
+@given(st.integers(0, 10**6))
+@settings(max_examples=20)
+def test_a_law_is_told_from_what_is_none(seed: int) -> None:
+    belief, _ = random_moves(seed, 20)
+    generator = np.random.default_rng(seed)
+    stretched = belief._replace(
+        lasting_ability=belief.lasting_ability * generator.uniform(1, 30),
+        cov_lasting_passing=belief.cov_lasting_passing + generator.normal() * 0.1,
+    )
+    for one in (belief, stretched):
+        assert bool(is_law(one)) == bool(np.linalg.eigvalsh(blocks(one)).min() > 0)
 
 
 def test_torch_gives_the_same_belief() -> None:

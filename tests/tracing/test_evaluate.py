@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from tracing.errors import TracingError
 from tracing.evaluate import (
+    CONTROL_DRAWS,
     Predictions,
     evaluate,
     multi_step_rows,
@@ -22,7 +23,7 @@ from tracing.evaluate import (
     random_label_control,
     write_predictions,
 )
-from tracing.metrics import metrics
+from tracing.metrics import auc_null_error, metrics
 from tracing.sequences import Sequences, build_sequences
 
 SCORER = Path(__file__).resolve().parents[3] / "shared" / "tools" / "score_tracing.py"
@@ -121,6 +122,15 @@ def test_random_label_control_passes_an_honest_model_and_catches_a_leak() -> Non
     leak = random_label_control(lambda s: Rate(s, peeks=True), train, test)
     assert not leak.passed
     assert leak.one_step > 0.7
+
+
+def test_random_label_control_is_a_mean_of_draws() -> None:
+    train, test = sequences_of([30] * 30, seed=7), sequences_of([40] * 30, seed=8)
+    found = random_label_control(lambda s: Rate(s, peeks=False), train, test)
+    one = auc_null_error(test.correct)
+    assert found.one_step_error == pytest.approx(one / CONTROL_DRAWS**0.5)
+    assert found.multi_step_error is not None
+    assert found.multi_step_error > found.one_step_error
 
 
 def test_permuted_labels_keep_the_rate_and_the_seed() -> None:

@@ -145,6 +145,22 @@ def test_first_order_expansion_is_good_near_the_constants_carried_at() -> None:
     assert errors[0] < errors[1] / 3
 
 
+def test_a_step_out_of_the_laws_starts_where_it_was_carried() -> None:
+    course, sequences = course_and_rows()
+    windows, location, chance = windows_of(course, sequences), prior_location(), np.full(4, 0.7)
+    windows.carry(location, chance, slopes=True)
+    every = np.arange(len(windows))
+    for sign in (-30.0, 30.0):  # straight lines this long make variances negative
+        far = torch.tensor(location)
+        far[NAMES.index("ability_variance")] += sign
+        far.requires_grad_()
+        evidence = windows.log_evidence(far, logit(chance), every)
+        evidence.sum().backward()  # type: ignore[no-untyped-call]
+        assert torch.isfinite(evidence).all()
+        assert far.grad is not None
+        assert torch.isfinite(far.grad).all()
+
+
 def test_one_window_holds_a_whole_history() -> None:
     course, sequences = course_and_rows()
     windows, chance = windows_of(course, sequences, 100), np.full(4, 0.7)
