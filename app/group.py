@@ -18,7 +18,7 @@ from app.knowledge import (
     timestamp_of,
     what_was_touched,
 )
-from app.ledger import StoredState, Writes
+from app.ledger import StoredState, Version, Writes
 from app.tables import NATIVE_STREAM
 from tracing import KnowledgeState, Observation, Parameters
 from tracing.ednet import ACTIONS
@@ -249,12 +249,25 @@ class Track:
                 (entry.event.event_id, entry.learner_id, entry.seq, entry.digest, entry.first_answer)
             )
         last_seq = self.entries[-1].seq
-        if self.is_unread or self.labels:
+        if self.has_moved:
             version = self.stored.version if self.stored else None
             writes.states.append((self.state_row(last_seq), version))
         if self.drop_above is not None:
             writes.dropped.append((self.who.learner_id, self.who.course_id, self.drop_above))
         writes.snapshots += self.snapshot_rows(last_seq)
+
+    @property
+    def has_moved(self) -> bool:
+        """Whether the group changes the state."""
+        return self.is_unread or bool(self.labels)
+
+    def version_after(self) -> Version | None:
+        """The version of the stored state after the group; None where there is none or it is stale."""
+        if self.is_stale:
+            return None
+        if self.has_moved:
+            return self.trace.state.fit_id, self.entries[-1].seq, False
+        return self.stored.version if self.stored else None
 
     def results(self) -> list[tuple[Entry, Result]]:
         """What is told to the senders."""

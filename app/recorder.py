@@ -1,7 +1,8 @@
 """Recorder: looks a group of events up, judges it, moves knowledge on and writes it in one transaction."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import structlog
@@ -12,14 +13,30 @@ from app.group import Entry, Result, Track, Visit, judge, move_on, rejected
 from app.knowledge import Learning, Trace, visit_rows, way_to
 from app.ledger import Ledger, Pair, StoredState, Transaction, Writes
 from app.registry import Registry
-from tracing import KnowledgeState, population_parameters, start_state
+from tracing import KnowledgeState, Parameters, population_parameters, start_state
 from tracing.ednet import MS_PER_DAY
 from tracing.errors import ArtifactError
 
+HELD_LIMIT = 2000
+"""Learners whose knowledge is kept in memory between their events, some 10 kB each."""
 NOBODY = start_state(population_parameters())
 REUSED = rejected(409, "event_id_reused", "event_id", "This event_id was used for an event of another body.")
 
 log = structlog.get_logger("proxima.recorder")
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A learner's knowledge as a group left it; true while the learner's counter stands at `last_seq`.
+
+    Should a replay have changed it all the same, the version does not match and the group is tried again.
+    """
+
+    who: Learning
+    stored: StoredState
+    parameters: Parameters
+    state: KnowledgeState
+    last_seq: int
 
 
 def unknown_learner(name: str) -> Result:
@@ -43,6 +60,7 @@ class Recorder:
         self._ledger = ledger
         self._catalogue = catalogue
         self._registry = registry
+        self._held: dict[Pair, Held] = {}
         self._clock_skew_limit = clock_skew_limit
         self._clock = clock
 
@@ -84,7 +102,7 @@ class Recorder:
             fresh, counters = await self._sift(transaction, tenant_id, entries, results)
             if fresh:
                 judge(fresh, await self._visits(tenant_id, fresh))
-                tracks = await self._tracks(transaction, tenant_id, fresh)
+                tracks = await self._tracks(transaction, tenant_id, fresh, counters)
             if not with_replays:
                 waiting = [entry for track in tracks if track.needs_replay() for entry in track.entries]
                 tracks = [track for track in tracks if not track.needs_replay()]
@@ -95,6 +113,8 @@ class Recorder:
                 await transaction.write(writes)
         for entry, result in results:
             entry.result = result
+        for track in tracks:
+            self._hold(track)
         return waiting, [track.who for track in tracks if track.is_stale]
 
     async def _move_on(self, tracks: list[Track], fresh: list[Entry], counters: dict[int, int]) -> Writes:
@@ -124,8 +144,8 @@ class Recorder:
         results: list[tuple[Entry, Result]],
     ) -> tuple[list[Entry], dict[int, int]]:
         """Lock the learners and set aside what was written before; gives the rest, and the counters."""
-        counters = await transaction.lock(sorted({entry.learner_id for entry in entries}))
-        known = await transaction.known([entry.event.event_id for entry in entries])
+        learner_ids = sorted({entry.learner_id for entry in entries})
+        counters, known = await transaction.lock(learner_ids, [entry.event.event_id for entry in entries])
         fresh = []
         for entry in entries:
             first = known.get(entry.event.event_id)
@@ -157,20 +177,49 @@ class Recorder:
             visit.take_in(rows, items)
         return visits
 
-    async def _tracks(self, transaction: Transaction, tenant_id: int, entries: list[Entry]) -> list[Track]:
-        """The stored knowledge that the events bear on."""
+    async def _tracks(
+        self, transaction: Transaction, tenant_id: int, entries: list[Entry], counters: dict[int, int]
+    ) -> list[Track]:
+        """The knowledge that the events bear on: held from an earlier group, or as it is stored."""
         by_pair: dict[Pair, list[Entry]] = {}
         for entry in entries:
             by_pair.setdefault((entry.learner_id, entry.item.course_id), []).append(entry)
-        stored, unread = await transaction.states(list(by_pair))
+        held = {pair: self._held_for(pair, counters[pair[0]]) for pair in by_pair}
+        unheld = [pair for pair, found in held.items() if found is None]
+        stored, unread = await transaction.states(unheld) if unheld else ({}, set())
         tracks = []
         for pair, of_pair in by_pair.items():
-            track = await self._track(Learning(tenant_id, *pair), stored.get(pair))
+            track = held[pair] or await self._track(Learning(tenant_id, *pair), stored.get(pair))
             track.is_unread |= pair in unread
             for entry in of_pair:
                 track.add(entry)
             tracks.append(track)
         return tracks
+
+    def _held_for(self, pair: Pair, last_seq: int) -> Track | None:
+        """A track from the state that the last group left, if nobody has written for the learner since."""
+        held = self._held.get(pair)
+        if held is None or held.last_seq != last_seq:
+            return None
+        return Track(held.who, held.stored, held.parameters, Trace(held.state, held.stored.snapshot_answers))
+
+    def _hold(self, track: Track) -> None:
+        """Keep what a committed group left, unless it has to be read anew."""
+        pair = (track.who.learner_id, track.who.course_id)
+        self._held.pop(pair, None)
+        version = track.version_after()
+        if version is None or track.parameters is None:
+            return
+        state = track.trace.state
+        stored = StoredState(version[0], state.answers, version[1], False, b"", track.trace.snapshot_answers)
+        self._held[pair] = Held(track.who, stored, track.parameters, state, track.entries[-1].seq)
+        if len(self._held) > HELD_LIMIT:
+            del self._held[next(iter(self._held))]
+
+    def forget(self, entries: Iterable[Entry]) -> None:
+        """Read the knowledge that the events bear on anew: somebody else has changed it."""
+        for entry in entries:
+            self._held.pop((entry.learner_id, entry.item.course_id), None)
 
     async def _track(self, who: Learning, stored: StoredState | None) -> Track:
         if stored is None:

@@ -171,6 +171,7 @@ class InteractionWriter:
                 self._note_stale(stale)
                 return waiting
             except GroupConflict as conflict:
+                self._recorder.forget(entries)
                 error = conflict
             except LedgerUnavailable as lost:
                 error = lost

@@ -27,10 +27,12 @@ from app.ledger.transaction import (
 LOCK_TIMEOUT = "5s"
 
 LOCK = """
-SELECT id, last_seq FROM learner WHERE tenant_id = $1 AND id = ANY($2::bigint[])
-ORDER BY id FOR NO KEY UPDATE"""
-KNOWN = """
-SELECT event_id, seq, body_sha256, answer FROM eventkey WHERE tenant_id = $1 AND event_id = ANY($2::uuid[])"""
+WITH locked AS MATERIALIZED (
+  SELECT id, last_seq FROM learner WHERE tenant_id = $1 AND id = ANY($2::bigint[])
+  ORDER BY id FOR NO KEY UPDATE)
+SELECT id, last_seq, NULL::uuid, NULL::bytea, NULL::bytea FROM locked UNION ALL
+SELECT NULL, seq, event_id, body_sha256, answer FROM eventkey
+WHERE tenant_id = $1 AND event_id = ANY($3::uuid[])"""
 # Read after the lock: what its last owner wrote is there.
 STATES = """
 SELECT p.learner_id, p.course_id, s.fit_id, s.answers, s.last_seq, s.is_stale, s.state,
@@ -138,13 +140,13 @@ class PostgresTransaction:
         self._connection = connection
         self._tenant_id = tenant_id
 
-    async def lock(self, learner_ids: Sequence[int]) -> dict[int, int]:
-        rows = await self._connection.fetch(LOCK, self._tenant_id, learner_ids)
-        return {row[0]: row[1] for row in rows}
-
-    async def known(self, event_ids: Sequence[UUID]) -> dict[UUID, KnownEvent]:
-        rows = await self._connection.fetch(KNOWN, self._tenant_id, event_ids)
-        return {UUID(int=row[0].int): KnownEvent(row[1], row[2], row[3]) for row in rows}
+    async def lock(
+        self, learner_ids: Sequence[int], event_ids: Sequence[UUID]
+    ) -> tuple[dict[int, int], dict[UUID, KnownEvent]]:
+        rows = await self._connection.fetch(LOCK, self._tenant_id, learner_ids, event_ids)
+        counters = {row[0]: row[1] for row in rows if row[0] is not None}
+        known = {UUID(int=row[2].int): KnownEvent(row[1], row[3], row[4]) for row in rows if row[0] is None}
+        return counters, known
 
     async def states(self, pairs: Sequence[Pair]) -> tuple[dict[Pair, StoredState], set[Pair]]:
         rows = await self._connection.fetch(STATES, self._tenant_id, *columns(pairs, 2))

@@ -48,19 +48,22 @@ class SqliteTransaction:
         self._connection = connection
         self._tenant_id = tenant_id
 
-    async def lock(self, learner_ids: Sequence[int]) -> dict[int, int]:
+    async def lock(
+        self, learner_ids: Sequence[int], event_ids: Sequence[UUID]
+    ) -> tuple[dict[int, int], dict[UUID, KnownEvent]]:
         learner = TABLES["learner"]
         query = select(learner.c.id, learner.c.last_seq).where(
             learner.c.tenant_id == self._tenant_id, learner.c.id.in_(learner_ids)
         )
-        return dict((await self._connection.execute(query)).all())
-
-    async def known(self, event_ids: Sequence[UUID]) -> dict[UUID, KnownEvent]:
+        counters = dict((await self._connection.execute(query)).all())
         key = TABLES["eventkey"]
         query = select(key.c.event_id, key.c.seq, key.c.body_sha256, key.c.answer).where(
             key.c.tenant_id == self._tenant_id, key.c.event_id.in_(event_ids)
         )
-        return {row[0]: KnownEvent(*row[1:]) for row in await self._connection.execute(query)}
+        known: dict[UUID, KnownEvent] = {
+            row[0]: KnownEvent(*row[1:]) for row in await self._connection.execute(query)
+        }
+        return counters, known
 
     async def states(self, pairs: Sequence[Pair]) -> tuple[dict[Pair, StoredState], set[Pair]]:
         state, snapshot = TABLES["knowledge_state"].c, TABLES["knowledgesnapshot"].c

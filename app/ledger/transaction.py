@@ -79,11 +79,13 @@ class Writes:
 class Transaction(Protocol):
     """One transaction of one tenant."""
 
-    async def lock(self, learner_ids: Sequence[int]) -> dict[int, int]:
-        """last_seq of each learner there is, locked until the transaction ends."""
+    async def lock(
+        self, learner_ids: Sequence[int], event_ids: Sequence[UUID]
+    ) -> tuple[dict[int, int], dict[UUID, KnownEvent]]:
+        """last_seq of each learner there is, locked until the end, and the events that are written already.
 
-    async def known(self, event_ids: Sequence[UUID]) -> dict[UUID, KnownEvent]:
-        """The events among these that are written already."""
+        An event that another transaction writes while this one waits may be missed; then the write conflicts.
+        """
 
     async def states(self, pairs: Sequence[Pair]) -> tuple[dict[Pair, StoredState], set[Pair]]:
         """The stored states, and the pairs without a state that have interactions nevertheless."""
