@@ -113,11 +113,15 @@ def finds_nothing(control: Control) -> Gate:
     if math.isnan(control.one_step_error):
         return Gate("control", False, None, None, "all held-out answers are alike: no AUC on permuted labels")
     limit = ERRORS * control.one_step_error
-    away = abs(control.one_step - 0.5)
-    multi = "" if control.multi_step is None else f"; ten answers ahead {control.multi_step:.3f}"
-    inside = "within" if control.passed else "not within"
-    text = f"AUC on permuted labels {control.one_step:.3f}, {inside} .5 ± {limit:.3f}{multi}"
-    return Gate("control", control.passed, away, limit, text)
+    text = f"AUC on permuted labels {within(control.one_step, limit)}"
+    if control.multi_step is not None and control.multi_step_error is not None:
+        text += f"; ten answers ahead {within(control.multi_step, ERRORS * control.multi_step_error)}"
+    return Gate("control", control.passed, abs(control.one_step - 0.5), limit, text)
+
+
+def within(auc: float, limit: float) -> str:
+    """An AUC, and whether it lies within the limit of .5."""
+    return f"{auc:.3f}, {'within' if abs(auc - 0.5) <= limit else 'not within'} .5 ± {limit:.3f}"
 
 
 def figures(p: Floats, held_out: Sequences) -> dict[str, float | None]:

@@ -25,6 +25,7 @@ from tracing.parameters import Keys
 from tracing.psi_kt import PsiKT
 from tracing.sequences import Flags, Floats, Sequences, build_sequences
 
+REASON_LENGTH = 300
 HELD_OUT_SHARE = 5
 """One learner in so many is never fitted on: the gates are judged on their answers."""
 
@@ -84,7 +85,7 @@ def carry_out(engine: Engine, settings: Settings, fit_id: int, tell: Tell | None
             state, reason = keep(engine, settings, fit_id, asked, trial)
         except (Exception, KeyboardInterrupt) as error:
             with engine.begin() as connection:
-                fail_fit(connection, fit_id, f"{type(error).__name__}: {error}")
+                fail_fit(connection, fit_id, one_line(error))
             raise
         pulse.card = trial.card
         replayed = None
@@ -97,6 +98,12 @@ def carry_out(engine: Engine, settings: Settings, fit_id: int, tell: Tell | None
             replayed = replay_course(engine, settings.artifact_dir, course_id, on_batch=on_batch)
         say(Stage("done", 1, 1))
     return Outcome(fit_id, course_id, state, reason, trial.judgement, trial.card, replayed)
+
+
+def one_line(error: BaseException) -> str:
+    """What went wrong in one line, for lists; libraries may add pages."""
+    first = str(error).strip().split("\n", 1)[0]
+    return f"{type(error).__name__}: {first}"[:REASON_LENGTH]
 
 
 def is_held_out(learners: Keys) -> Flags:

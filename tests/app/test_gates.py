@@ -106,3 +106,9 @@ def test_figures_of_answers_that_are_all_alike_have_no_auc() -> None:
     alike = replace(sequences, correct=np.ones(sequences.rows, bool))
     assert figures(chance, alike)["auc"] is None
     assert figures(chance, sequences)["auc"] == pytest.approx(0.8, abs=0.06)
+
+
+def test_a_control_that_misses_ten_answers_ahead_says_so() -> None:
+    gate = finds_nothing(Control(0.5, 0.01, 0.62, 0.01))
+    assert gate.passed is False
+    assert "0.500, within .5 ± 0.030; ten answers ahead 0.620, not within .5 ± 0.030" in gate.text

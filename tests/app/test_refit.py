@@ -18,7 +18,7 @@ from app.demo.school import Size
 from app.ednet_files import course_frames
 from app.knowledge import replay
 from app.refit import Outcome, Stage, carry_out
-from app.refit.running import is_held_out
+from app.refit.running import is_held_out, one_line
 from app.registry import list_fits, load_fit, promoted_fit_id
 from app.settings import Settings
 from tests.app.schools import begin, import_school, truth_of
@@ -263,3 +263,9 @@ def test_the_real_fit_in_both_worlds(sync_engine: Engine, settings: Settings, tm
     assert parameters.model == "psi_kt"
     assert len(parameters.learner_keys) == 80 - outcome.card["counts"]["held_out_learners"]
     assert outcome.card["metrics"]["psi_kt"]["nll"] < outcome.card["metrics"]["irt"]["nll"]
+
+
+def test_a_failure_is_told_in_one_line() -> None:
+    reason = one_line(ValueError("first\nsecond " + "x" * 5000))
+    assert reason == "ValueError: first"
+    assert len(one_line(ValueError("y" * 5000))) == 300
