@@ -184,6 +184,9 @@ def _apply_questions(connection: Connection, names: Names, parsed: Contents) -> 
     }
     _update_items(connection, names, columns)
     _set_tags(connection, names, {name: row[5] for name, row in rows.items()})
+    # Bundles are submitted by their name over HTTP, also those that no log of an archive mentions.
+    bundles = dict.fromkeys(str(row["bundle"]) for row in columns.values() if row["bundle"])
+    names.items(connection, [name for name in bundles if kind_of(name) == "b"])
 
 
 def _apply_lectures(connection: Connection, names: Names, parsed: Contents) -> None:

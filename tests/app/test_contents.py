@@ -41,7 +41,8 @@ async def test_an_item_shows_its_answer_to_staff_alone(
     assert seen["teacher"]["body"]["solution"] == "5"
     assert seen["frontend"] == {
         "item": "maths/q5", "kind": "q", "course": "maths", "components": ["maths/z", "maths/x"],
-        "bundle": None, "part": 2, "version": 1, "answer_key": None, "body": {"text": "2 + 3 = ?", "options": ["4", "5"]},
+        "bundle": None, "part": 2, "version": 1, "answer_key": None,
+        "body": {"text": "2 + 3 = ?", "options": ["4", "5"]},
     }  # fmt: skip
     missing = await client.get("/v1/items/maths/q99", headers=bearer(keys["frontend"]))
     assert (missing.status_code, missing.json()["code"]) == (404, "unknown_item")

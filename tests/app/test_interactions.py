@@ -2,6 +2,7 @@
 
 import json
 import uuid
+from pathlib import Path
 from typing import Any, get_args
 
 import httpx2
@@ -15,6 +16,7 @@ from tests.app.questions import Questions, assert_states_equal_replays, counts, 
 from tests.conftest import bearer
 from tracing.ednet import ACTIONS
 
+GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "wire"
 NOW_MS = 1_700_000_000_000
 
 
@@ -282,3 +284,26 @@ async def test_the_description_shows_the_body(client: httpx2.AsyncClient) -> Non
     assert set(described["paths"]["/v1/interactions:batch"]["post"]["requestBody"]["content"]) == {
         "application/json", "application/x-ndjson",
     }  # fmt: skip
+
+
+async def test_the_wire_stays_as_it_is(
+    client: httpx2.AsyncClient, keys: dict[str, str], questions: Questions
+) -> None:
+    """Requests and answers as agreed with frontends: they change with a new API version only."""
+    for name in ("interaction", "unknown_item", "batch"):
+        agreed = json.loads((GOLDEN / f"{name}.json").read_text())
+        answer = await post(client, keys["frontend"], agreed["body"], agreed["path"])
+        told = answer.json()
+        assert answer.status_code == agreed["status"]
+        if "request_id" in told:
+            told["request_id"] = agreed["answer"]["request_id"]
+        assert rounded(told) == rounded(agreed["answer"]), name
+
+
+def rounded(value: Any) -> Any:
+    """Numbers to five places: the last ones differ between machines."""
+    if isinstance(value, float):
+        return round(value, 5)
+    if isinstance(value, dict):
+        return {name: rounded(held) for name, held in value.items()}
+    return [rounded(held) for held in value] if isinstance(value, list) else value

@@ -249,7 +249,8 @@ async def test_history_comes_in_pages(
     assert seen[2] == {
         "stream": 9, "seq": 1, "timestamp": BEGIN_MS, "action": "answer", "item": "maths/q0",
         "user_answer": "b", "correct": True, "elapsed_time": None, "attempt": None, "hints": 0,
-        "source": "homework", "platform": "web", "decision_id": None, "assignment_id": None, "response_id": None,
+        "source": "homework", "platform": "web", "decision_id": None,
+        "assignment_id": None, "response_id": None,
     }  # fmt: skip
     minted = await client.post("/v1/tokens", json={"learner": learner}, headers=bearer(keys["frontend"]))
     mine = await client.get(f"/v1/learners/{learner}/interactions", headers=bearer(minted.json()["token"]))

@@ -376,3 +376,24 @@ async def test_new_words_of_open_vocabularies_get_codes(
     assert [literals["source", code] for code, _ in codes] == ["sprint", "homework", "homework", "exam"]
     assert codes[1][0] == codes[2][0] >= 100
     assert literals["platform", codes[1][1]] == "tablet"
+
+
+@pytest.mark.parametrize("settings", ["postgresql"], indirect=True)
+async def test_a_group_takes_few_statements(
+    settings: Settings, sync_engine: Engine, questions: Questions
+) -> None:
+    statements: list[str] = []
+    async with running_writer(settings) as writer:
+        first = [event(u, item) for u in questions.learners for item in questions.items]
+        await writer.submit(questions.tenant, first)
+        held = writer._ledger._held  # type: ignore[attr-defined]
+        driver = (await held.get_raw_connection()).driver_connection
+        driver.add_query_logger(lambda record: statements.append(record.query))
+        await writer.submit(questions.tenant, [event(u, questions.items[0]) for u in questions.learners])
+        again = list(statements)
+        statements.clear()
+        writer._recorder._held.clear()
+        await writer.submit(questions.tenant, [event(u, questions.items[1]) for u in questions.learners])
+    assert len(again) == 4, again  # BEGIN, lock, write, COMMIT: what the learners know is held
+    assert len(statements) == 5, statements
+    assert_states_equal_replays(sync_engine, settings)
