@@ -82,8 +82,10 @@ class Recorder:
                 entry.result = rejected(422, "timestamp_ahead", "timestamp", detail)
             else:
                 entry.learner_id, entry.item = learners[event.learner], items[event.item]
-                entry.source = await self._catalogue.code("source", event.source)
-                entry.platform = await self._catalogue.code("platform", event.platform)
+                if event.source is not None:
+                    entry.source = await self._catalogue.code("source", event.source)
+                if event.platform is not None:
+                    entry.platform = await self._catalogue.code("platform", event.platform)
                 ready.append(entry)
         return ready
 

@@ -13,6 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import structlog
 from sqlalchemy import Connection, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -27,6 +28,9 @@ NO_FIT = 0
 """The number of the population's parameters: what serves a course without a fit."""
 
 fit, pointer, course, audit = (TABLES[name] for name in ("fit", "fitpointer", "course", "auditentry"))
+
+
+log = structlog.get_logger("proxima.registry")
 
 
 class RegistryError(ValueError):
@@ -190,13 +194,21 @@ class Registry:
         self._loading: dict[int, asyncio.Lock] = {}
 
     async def promoted(self, course_id: int) -> Parameters:
-        """What serves a course now: its promoted fit, or the population's parameters."""
+        """What serves a course now: its promoted fit, or the population's parameters.
+
+        A fit that cannot be read is logged and counts as none until it can.
+        """
         known = self._serving.get(course_id)
         if known is None or known[0] <= self._clock():
             async with self._engine.connect() as connection:
                 serving = await connection.run_sync(promoted_fit_id, course_id)
             known = self._serving[course_id] = (self._clock() + POINTER_S, serving)
-        return self._loaded.get(known[1]) or await self.by_id(known[1])
+        try:
+            return self._loaded.get(known[1]) or await self.by_id(known[1])
+        except ArtifactError:
+            log.exception("a promoted fit cannot be read", course_id=course_id, fit_id=known[1])
+            self._serving[course_id] = (self._clock() + POINTER_S, NO_FIT)
+            return self._loaded[NO_FIT]
 
     async def by_id(self, fit_id: int) -> Parameters:
         """A fit by its number, also one that no longer serves. Raises ArtifactError."""

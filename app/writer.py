@@ -16,16 +16,18 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.catalogue import Catalogue
-from app.errors import ApiError, Problem, unavailable
+from app.errors import ApiError, Problem, problem_of, unavailable
 from app.events import Event
 from app.group import Entry, Result
 from app.knowledge import Learning, states
-from app.ledger import GroupConflict, LedgerUnavailable, open_ledger
+from app.ledger import GroupConflict, LearnerLocked, LedgerUnavailable, open_ledger
 from app.recorder import Recorder
 from app.registry import Registry
 
 GROUP_LIMIT = 512
 """Events of one transaction, give or take a batch."""
+STALE_LIMIT = 1000
+"""Stale learners that a starting server replays by itself; after an import of more, run `proxima replay`."""
 ATTEMPTS = 5
 RETRY_AFTER_S = 1
 FAILED = Result(
@@ -79,7 +81,12 @@ class InteractionWriter:
 
     async def start(self) -> None:
         """Begin to write, and to replay what was left stale."""
-        query = select(states.c.tenant_id, states.c.learner_id, states.c.course_id).where(states.c.is_stale)
+        query = (
+            select(states.c.tenant_id, states.c.learner_id, states.c.course_id)
+            .where(states.c.is_stale)
+            .order_by(states.c.updated_at.desc())
+            .limit(STALE_LIMIT)
+        )
         async with self._reading.connect() as connection:
             self._note_stale(Learning(*row) for row in (await connection.execute(query)))
         self._tasks = [asyncio.create_task(self._run()), asyncio.create_task(self._refilter_stale())]
@@ -121,7 +128,10 @@ class InteractionWriter:
             await self._wake.wait()
             self._wake.clear()
             while self._queue:
-                await self._settle(self._take())
+                try:
+                    await self._settle(self._take())
+                except Exception:  # a fault of ours; the next group must not suffer from it
+                    log.exception("a group was not settled")
 
     def _take(self) -> list[Submission]:
         group: list[Submission] = []
@@ -190,8 +200,8 @@ class InteractionWriter:
     def _refuse(self, entries: Iterable[Entry], error: Exception | None) -> None:
         """Answer that the events could not be written."""
         log.error("events not written", exc_info=error)
-        is_lost = isinstance(error, (LedgerUnavailable, GroupConflict, OSError))
-        problem = unavailable() if is_lost else FAILED.problem
+        is_lost = isinstance(error, (LedgerUnavailable, LearnerLocked, GroupConflict))
+        problem = unavailable() if error is None or is_lost else problem_of(error)
         for entry in entries:
             entry.result = Result("rejected", problem=problem)
 
@@ -208,10 +218,13 @@ class InteractionWriter:
             while self._stale and not self._closing and self._refilter is not None:
                 who = next(iter(self._stale))
                 del self._stale[who]
+                began = time.monotonic()
                 try:
                     await asyncio.to_thread(self._refilter, who)
                 except Exception:  # the state stays marked; `proxima replay` gets it right
                     log.exception("a learner could not be replayed")
+                # Half of the time is for requests.
+                await asyncio.sleep(min(time.monotonic() - began, 1.0))
 
 
 def _once(entries: Iterable[Entry]) -> tuple[list[Entry], list[Entry]]:

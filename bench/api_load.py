@@ -46,8 +46,7 @@ TABLES = SQLModel.metadata.tables
 CLIENTS, BATCH = 32, 50
 LEARNERS, ITEMS, COMPONENTS = 1600, 600, 60
 TICKS = os.sysconf("SC_CLK_TCK")
-BATCHES = {"50, one event of each of 50 learners": LEARNERS, "50 of one learner": 200}
-"""What a batch holds: over how many learners the events are spread."""
+BATCHES = ("50, one event of each of 50 learners", "50 of one learner")
 UVICORN = ("--loop", "uvloop", "--http", "httptools", "--no-access-log", "--log-level", "warning")
 
 
@@ -155,8 +154,11 @@ def alone(by_client: list[list[dict[str, Any]]], key: str) -> list[list[bytes]]:
 
 
 def in_batches(by_client: list[list[dict[str, Any]]], key: str) -> list[list[bytes]]:
-    """A request for each 50 events of a client."""
+    """A request for each 50 events of a client; a learner with 50 or more sends them alone."""
     path = "/v1/interactions:batch"
+    for mine in by_client:
+        if len(mine) >= BATCH * len({event["learner"] for event in mine}):
+            mine.sort(key=lambda event: event["learner"])
     return [
         [request(path, json.dumps(mine[n : n + BATCH]).encode(), key) for n in range(0, len(mine), BATCH)]
         for mine in by_client
@@ -323,7 +325,7 @@ def run_servers(settings: Settings, count: int, key: str) -> dict[str, Load]:
     with running([sys.executable, "-m", "app", "serve", "--port", str(port)], port, environment) as pid:
         load(port, pid, warm)
         loads["alone"] = load(port, pid, single)
-        for day, (name, learners) in enumerate(BATCHES.items(), start=3):
+        for day, (name, learners) in enumerate(zip(BATCHES, (LEARNERS, count // BATCH), strict=True), 3):
             loads[name] = load(port, pid, in_batches(make_events(count, day, learners), key))
     with running(
         [sys.executable, "-m", "uvicorn", "bench.echo:app", "--port", str(port), *UVICORN], port, {}

@@ -11,6 +11,7 @@ from app.ledger.sqlite import SqliteLedger
 from app.ledger.transaction import (
     GroupConflict,
     KnownEvent,
+    LearnerLocked,
     Ledger,
     LedgerUnavailable,
     Pair,
@@ -23,6 +24,7 @@ from app.ledger.transaction import (
 __all__ = [
     "GroupConflict",
     "KnownEvent",
+    "LearnerLocked",
     "Ledger",
     "LedgerUnavailable",
     "Pair",

@@ -24,7 +24,8 @@ from app.ledger.transaction import (
     told_apart,
 )
 
-LOCK_TIMEOUT = "5s"
+LOCK_TIMEOUT = "2s"
+"""How long a group waits for a learner that another process holds; then its events are tried one by one."""
 
 LOCK = """
 WITH locked AS MATERIALIZED (

@@ -24,6 +24,10 @@ class GroupConflict(Exception):
     """Somebody else wrote meanwhile: read again and try again."""
 
 
+class LearnerLocked(Exception):
+    """Somebody else holds one of the learners for too long."""
+
+
 class LedgerUnavailable(Exception):
     """The database is out of reach or too busy."""
 
@@ -116,6 +120,8 @@ def told_apart() -> Iterator[None]:
         asyncpg.DeadlockDetectedError,
     ) as error:
         raise GroupConflict(str(error)) from error
+    except asyncpg.LockNotAvailableError as error:
+        raise LearnerLocked(str(error)) from error
     except (
         OperationalError,
         InterfaceError,
@@ -124,7 +130,6 @@ def told_apart() -> Iterator[None]:
         asyncpg.PostgresConnectionError,
         asyncpg.OperatorInterventionError,
         asyncpg.InsufficientResourcesError,
-        asyncpg.LockNotAvailableError,
         OSError,
     ) as error:
         raise LedgerUnavailable(str(error)) from error

@@ -154,3 +154,16 @@ async def test_a_server_follows_the_pointer_and_keeps_older_fits(
     assert (await registry.by_id(0)).model == "irt"
     await writing.dispose()
     await reading.dispose()
+
+
+async def test_a_damaged_fit_counts_as_none(
+    settings: Settings, sync_engine: Engine, questions: Questions
+) -> None:
+    serve_fit(sync_engine, settings, questions)
+    [folder] = settings.artifact_dir.iterdir()
+    (folder / TENSORS).write_bytes(b"")
+    reading, writing = open_async_engines(settings)
+    registry = Registry(settings.artifact_dir, reading)
+    assert (await registry.promoted(questions.course)).model == "irt"
+    await writing.dispose()
+    await reading.dispose()

@@ -397,3 +397,45 @@ async def test_a_group_takes_few_statements(
     assert len(again) == 4, again  # BEGIN, lock, write, COMMIT: what the learners know is held
     assert len(statements) == 5, statements
     assert_states_equal_replays(sync_engine, settings)
+
+
+@pytest.mark.parametrize("settings", ["postgresql"], indirect=True)
+async def test_a_learner_held_elsewhere_holds_up_nobody_else(
+    settings: Settings, sync_engine: Engine, questions: Questions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.ledger.postgres.LOCK_TIMEOUT", "50ms")
+    learner = TABLES["learner"]
+    held = select(learner.c.id).where(learner.c.external_id == questions.learners[0]).with_for_update()
+    sent = [event(u, questions.items[0]) for u in questions.learners]
+    async with running_writer(settings) as writer:
+        with sync_engine.begin() as connection:
+            connection.execute(held)
+            results = await writer.submit(questions.tenant, sent)
+        again = await writer.submit(questions.tenant, sent)
+    assert [result.status for result in results] == ["rejected", "accepted", "accepted"]
+    assert results[0].problem is not None
+    assert results[0].problem.status == 503
+    assert [result.status for result in again] == ["accepted", "duplicate", "duplicate"]
+
+
+async def test_a_fit_that_is_gone_does_not_stop_answers(
+    settings: Settings, sync_engine: Engine, questions: Questions
+) -> None:
+    """The event is written; the state stays as it is, marked stale, until its fit or a replay is there."""
+    serve_fit(sync_engine, settings, questions)
+    u0 = questions.learners[0]
+    async with running_writer(settings) as writer:
+        await writer.submit(questions.tenant, [event(u0, questions.items[0])])
+    [folder] = settings.artifact_dir.iterdir()
+    folder.rename(folder.with_name("elsewhere"))
+    async with running_writer(settings, refilter=None) as writer:
+        answer = told((await writer.submit(questions.tenant, [event(u0, questions.items[0])]))[0])
+    assert (answer["seq"], answer["correct"], answer["knowledge"]) == (2, True, [])
+    with sync_engine.connect() as connection:
+        [row] = connection.execute(select(TABLES["knowledge_state"])).all()
+    assert (row.is_stale, row.answers) == (True, 1)
+    folder.with_name("elsewhere").rename(folder)
+    async with running_writer(settings) as writer:
+        answer = told((await writer.submit(questions.tenant, [event(u0, questions.items[0])]))[0])
+    assert (answer["seq"], answer["knowledge"][0]["evidence"]) == (3, 3)
+    assert_states_equal_replays(sync_engine, settings)
